@@ -1,0 +1,81 @@
+import { execa } from 'execa';
+
+/** What a program printed and how it ended. */
+export interface ProgramResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Exit status; `undefined` when a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+}
+
+/** How a program is run. */
+export interface ProgramOptions {
+  readonly signal: AbortSignal;
+  /** Longest run; the program then gets SIGTERM, and SIGKILL after 2 s more. Default 30 000 ms. */
+  readonly timeoutMs?: number;
+  /** Longest stdout and stderr that are kept, each; more ends the program. Default 1 MiB. */
+  readonly maxOutputBytes?: number;
+  readonly input?: string;
+  /** The complete environment; default: PATH and LC_ALL=C only, so that nothing leaks into programs. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** A program that failed: exit status other than 0, a signal, a timeout, too much output, or it could not be started. */
+export class ProgramError extends Error {
+  override readonly name = 'ProgramError';
+  readonly program: string;
+  readonly result: ProgramResult;
+  readonly timedOut: boolean;
+
+  constructor(message: string, facts: { program: string; result: ProgramResult; timedOut: boolean; cause?: unknown }) {
+    super(message, { cause: facts.cause });
+    this.program = facts.program;
+    this.result = facts.result;
+    this.timedOut = facts.timedOut;
+  }
+}
+
+/** Directories that programs are looked for in; a daemon's own PATH may lack sbin. */
+export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Runs a program without a shell and answers how it ended, whatever its exit status. Throws `ProgramError` if it did not run to its end. */
+export async function tryProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
+  options.signal.throwIfAborted();
+  const outcome = await execa(program, args, {
+    reject: false,
+    cancelSignal: options.signal,
+    timeout: options.timeoutMs ?? 30_000,
+    forceKillAfterDelay: 2_000,
+    maxBuffer: options.maxOutputBytes ?? 2 ** 20,
+    stripFinalNewline: false,
+    extendEnv: false,
+    env: options.env ?? { PATH: programPath, LC_ALL: 'C' },
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  const result: ProgramResult = {
+    stdout: outcome.stdout ?? '',
+    stderr: outcome.stderr ?? '',
+    exitCode: outcome.exitCode,
+    signal: outcome.signal,
+  };
+  if (outcome.isCanceled) options.signal.throwIfAborted();
+  const broken = outcome.timedOut || outcome.isMaxBuffer || (outcome.failed && outcome.exitCode === undefined && !outcome.signal);
+  if (broken) {
+    const facts = { program, result, timedOut: outcome.timedOut, cause: outcome.cause };
+    throw new ProgramError(`${program}: ${outcome.originalMessage ?? outcome.shortMessage}`, facts);
+  }
+  return result;
+}
+
+/** Runs a program to its end and answers what it printed. Throws `ProgramError`, whose message quotes the end of stderr, unless it exits with 0. */
+export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
+  const result = await tryProgram(program, args, options);
+  if (result.exitCode === 0) return result;
+  const how = result.signal ? `ended by ${result.signal}` : `exit status ${result.exitCode}`;
+  const said = result.stderr.trim().slice(-2_000);
+  const command = [program, ...args].join(' ').slice(0, 300);
+  throw new ProgramError(`${command}: ${how}${said ? `: ${said}` : ''}`, { program, result, timedOut: false });
+}

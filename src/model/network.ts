@@ -1,0 +1,44 @@
+/** DNS as a pod asks for it (CRI `DNSConfig`). */
+export interface DnsConfig {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** One address of an interface, as in a CNI result. */
+export interface InterfaceAddress {
+  /** Address with prefix length, `10.244.1.7/24`. */
+  readonly cidr: string;
+  readonly gateway?: string;
+}
+
+/** One route of an interface, as in a CNI result; without `gateway` the destination is on the link (or behind the address's gateway for CNI). */
+export interface InterfaceRoute {
+  readonly destination: string;
+  readonly gateway?: string;
+}
+
+/**
+ * One network interface as the guest is to have it: the MAC and addresses that CNI gave the pod. Pure facts, shared by the room that
+ * makes the link, the one that writes the VM's XML and the one that tells the guest.
+ */
+export interface GuestInterface {
+  /** The CNI's interface name in the pod's network namespace, `eth0`. */
+  readonly name: string;
+  readonly mac: string;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly routes: readonly InterfaceRoute[];
+}
+
+/** A pod's place in its network: what PodSandboxStatus reports and what a VM in the pod needs. */
+export interface NetworkAttachment {
+  readonly sandboxId: string;
+  /** `/run/netns/<name>`. */
+  readonly netnsPath: string;
+  /** Addresses without prefix length, primary first. */
+  readonly ips: readonly string[];
+  readonly interfaces: readonly GuestInterface[];
+  readonly dns: DnsConfig;
+}
