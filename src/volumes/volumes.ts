@@ -1,0 +1,21 @@
+import type { DiskFormat } from '../model/image.ts';
+
+/** The writable disk of a VM on its base image. */
+export interface RootDiskRequest {
+  /** Where the overlay is made, absolute. */
+  readonly path: string;
+  readonly base: { readonly path: string; readonly format: DiskFormat; readonly virtualSizeBytes: number };
+  /** Size that the guest sees; at least the base's. Default: the base's. */
+  readonly sizeBytes?: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Disks of VMs. */
+export interface Volumes {
+  /**
+   * Makes a qcow2 overlay (mode 0600, owned by the VM's uid) whose backing file is the base; nothing is copied, the time does not
+   * depend on the base's size. Replaces a leftover. Errors: INVALID when `sizeBytes` is under the base's (message has both), DISK_FULL.
+   */
+  readonly makeRootDisk: (request: RootDiskRequest, signal: AbortSignal) => Promise<void>;
+}
