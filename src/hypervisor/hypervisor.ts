@@ -27,6 +27,8 @@ export interface ObservedVm {
   readonly uuid: string;
   readonly identity: VmIdentity;
   readonly state: 'running' | 'paused' | 'off';
+  /** How it ended, when it is off and libvirt still knows (it forgets when it is restarted): libvirt's shut-off reason. */
+  readonly endCause: VmEndCause | undefined;
 }
 
 /** How a VM ended, as far as libvirt's event tells; whether it was an OOM kill only the cgroup knows. */

@@ -34,15 +34,15 @@ export interface ContainerConfig {
 }
 
 /**
- * A VM's life, CRI's states. CREATING and REMOVING are intents, on disk before their effects:
+ * A VM's life, CRI's states and one intent (CREATING: on disk before its effects, undone at boot, never listed):
  *
- *     CREATING --> CREATED --> RUNNING --> EXITED --> REMOVING --> (gone)
+ *     CREATING --> CREATED --> RUNNING --> EXITED --> (record removed last)
  *                     |                      ^
- *                     +-- start failed ------+
+ *                     +---- start failed ----+
  *
  * UNKNOWN: the record cannot be read but the VM exists.
  */
-export type ContainerState = 'CREATING' | 'CREATED' | 'RUNNING' | 'EXITED' | 'UNKNOWN' | 'REMOVING';
+export type ContainerState = 'CREATING' | 'CREATED' | 'RUNNING' | 'EXITED' | 'UNKNOWN';
 
 /** Why a VM ended; the words containerd uses. */
 export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError' | 'Unknown';
@@ -66,6 +66,8 @@ export interface Container {
   /** Unix times in nanoseconds. */
   readonly createdAtNs: bigint;
   readonly startedAtNs?: bigint;
+  /** Boot id of the node (proc(5), random/boot_id) when the VM was started: another one now means that the node was rebooted. */
+  readonly bootId?: string;
   readonly exit?: Exit;
   /** The image's id and a `name@digest` or id for `image_ref`. */
   readonly imageId: string;

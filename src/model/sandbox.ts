@@ -58,8 +58,11 @@ export interface SandboxConfig {
   readonly runtimeHandler: string;
 }
 
-/** `CREATING` and `REMOVING` are intents: on disk before their effects, finished or undone at boot, never listed as READY. */
-export type SandboxState = 'CREATING' | 'READY' | 'NOTREADY' | 'REMOVING';
+/**
+ * `CREATING` is an intent: on disk before its effects, undone at boot, never listed. Removal needs no state of its own: a sandbox is
+ * NOTREADY first, and its record goes last, so that what was cut short is still listed and asked for again.
+ */
+export type SandboxState = 'CREATING' | 'READY' | 'NOTREADY';
 
 /** A pod sandbox: the pod's network namespace, its attachment and its cgroup parent. */
 export interface Sandbox {

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { bytes, durationMs, path, socketPath } from './values.ts';
+
+const source = z
+  .strictObject({
+    name: z.string().min(1).optional().describe('exact image name, with or without tag'),
+    match: z.string().min(1).optional().describe('regular expression over the whole name; $1 ... may be used in url'),
+    url: z.string().min(1).describe('http:// or https:// address of the disk'),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
+      .optional()
+      .describe('digest that the bytes must have'),
+    format: z.enum(['qcow2', 'raw']).default('qcow2').describe('how the bytes are read; never probed'),
+  })
+  .superRefine((value, context) => {
+    if ((value.name === undefined) === (value.match === undefined)) context.addIssue('exactly one of name and match must be given');
+    if (!/^https?:\/\//.test(value.url)) context.addIssue({ code: 'custom', path: ['url'], message: 'must begin with https:// or http://' });
+    if (value.match !== undefined && !isExpression(value.match)) {
+      context.addIssue({ code: 'custom', path: ['match'], message: 'is not a regular expression' });
+    }
+  });
+
+function isExpression(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Every key of vmlet's configuration: type, check, default and description in one place. The file, drop-ins, environment, flags and
+ * the generated page docs/configuration.md all come from it. Unknown keys are errors.
+ */
+export const configSchema = z.strictObject({
+  socket: socketPath.default('/run/vmlet/vmlet.sock').describe('unix socket on which the CRI is served'),
+  runtimeDir: path.default('/run/vmlet').describe('what need not survive a reboot: sockets, pid files, DHCP leases'),
+  stateDir: path.default('/var/lib/vmlet').describe('what must survive a reboot: records, images, root disks'),
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is logged, as JSON lines on stderr'),
+  cgroupDriver: z.enum(['auto', 'cgroupfs', 'systemd']).default('auto').describe('what RuntimeConfig answers; must equal the kubelet’s'),
+  domainType: z
+    .enum(['auto', 'kvm', 'qemu'])
+    .default('auto')
+    .describe('auto proves KVM with a boot sector and falls back to emulation; kvm fails instead; qemu always emulates'),
+  libvirt: z
+    .strictObject({
+      socket: path.optional().describe('socket of a libvirtd that somebody else runs; default: vmlet starts its own'),
+      runDir: path.optional().describe('that libvirtd’s run directory, where the pid files are (<runDir>/qemu/NAME.pid)'),
+    })
+    .refine((value) => (value.socket === undefined) === (value.runDir === undefined), 'socket and runDir must be given together')
+    .prefault({}),
+  vm: z
+    .strictObject({
+      defaultCpus: z.int().min(1).max(128).default(1).describe('vCPUs of a VM without a CPU limit'),
+      maxCpus: z.int().min(1).max(512).default(64).describe('most vCPUs that a pod may ask for'),
+      defaultMemory: bytes.default(512 * 2 ** 20).describe('guest memory of a VM without a memory limit'),
+      minMemory: bytes.default(16 * 2 ** 20).describe('least guest memory; a pod that leaves less is refused'),
+      overhead: z
+        .union([z.literal('auto'), bytes])
+        .default('auto')
+        .describe('memory set aside for QEMU where the pod has no overhead: auto is 64Mi with KVM, 96Mi without'),
+      firstUid: z.int().min(1000).max(2_000_000_000).default(1_500_000_000).describe('first of the uids that VMs run as, one each'),
+      uidCount: z.int().min(1).max(100_000).default(4096).describe('how many of these uids there are'),
+      shutdownRepeat: durationMs.default(5_000).describe('how often the guest is asked again to shut down within the grace period'),
+    })
+    .prefault({}),
+  images: z
+    .strictObject({
+      sources: z.array(source).default([]).describe('where named images come from; exact names first, then expressions in order'),
+      maxBytes: bytes.default(64 * 2 ** 30).describe('largest download'),
+      maxVirtualSize: bytes.default(2 * 2 ** 40).describe('largest disk that a guest may see'),
+      stallTimeout: durationMs.default(60_000).describe('a download that makes no progress for this long fails'),
+    })
+    .prefault({}),
+  cni: z
+    .strictObject({
+      confDir: path.default('/etc/cni/net.d').describe('CNI configuration: the first file by name counts'),
+      binDirs: z.array(path).min(1).default(['/opt/cni/bin', '/usr/lib/cni']).describe('where plugins are looked for'),
+      timeout: durationMs.default(60_000).describe('longest run of one plugin'),
+    })
+    .prefault({}),
+  console: z
+    .strictObject({
+      maxBacklog: bytes.default(256 * 2 ** 20).describe('console output that may wait to be logged; more is cut, and the log says how much'),
+    })
+    .prefault({}),
+});
+
+/** The configuration after defaults: no key is optional that has a default. Bytes and milliseconds are numbers. */
+export type Config = z.output<typeof configSchema>;

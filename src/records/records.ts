@@ -1,0 +1,90 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../lib/errno.ts';
+import { removeDurably, writeDurably } from '../lib/durable-file.ts';
+import { decodeRecord, encodeRecord } from './envelope.ts';
+
+/** How a kind of record is kept. */
+export interface RecordsOptions<T> {
+  /** Directory of this kind alone; made 0700. One file a record: `<id>.json`. */
+  readonly dir: string;
+  /** Version of the schema that `parse` reads; a file of another version is unreadable, never guessed at. */
+  readonly version: number;
+  /** Checks a decoded record; throws with what is wrong. Big integers arrive as decimal strings. */
+  readonly parse: (value: unknown) => T;
+}
+
+/** A file that could not be read as a record; it is left where it is. */
+export interface UnreadableRecord {
+  readonly id: string;
+  readonly file: string;
+  readonly problem: string;
+}
+
+/**
+ * Durable records, in memory for reading. INVARIANTS: what `get` and `all` answer is on disk; writes of one id happen in the order
+ * they were asked for; a crash leaves the old or the new record, never a part.
+ */
+export interface Records<T> {
+  readonly get: (id: string) => T | undefined;
+  readonly all: () => ReadonlyMap<string, T>;
+  /** Writes, then shows the record. Throws the system's error (`ENOSPC`, `EROFS`) and then changes nothing. */
+  readonly put: (id: string, record: T) => Promise<void>;
+  /** Removes the record; absent is fine. */
+  readonly remove: (id: string) => Promise<void>;
+  /** What was found unreadable when the records were opened. */
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
+/** Reads all records of a directory once; later reads come from memory. */
+export async function openRecords<T>(options: RecordsOptions<T>): Promise<Records<T>> {
+  const { dir, version, parse } = options;
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const records = new Map<string, T>();
+  const unreadable: UnreadableRecord[] = [];
+  const tails = new Map<string, Promise<void>>();
+  for (const name of (await readdir(dir)).toSorted()) await load(name);
+
+  async function load(name: string): Promise<void> {
+    const file = join(dir, name);
+    if (name.endsWith('.new')) return rm(file, { force: true }); // a write that a crash cut short: its record was never shown
+    if (!name.endsWith('.json')) return;
+    const id = name.slice(0, -'.json'.length);
+    try {
+      records.set(id, parse(decodeRecord(await readFile(file, 'utf8'), version)));
+    } catch (error) {
+      unreadable.push({ id, file, problem: messageOf(error) });
+    }
+  }
+
+  async function inOrder(id: string, write: () => Promise<void>): Promise<void> {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(id)) throw new TypeError(`not a record id: ${id}`);
+    const run = (tails.get(id) ?? Promise.resolve()).then(write);
+    const tail = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    tails.set(id, tail);
+    try {
+      await run;
+    } finally {
+      if (tails.get(id) === tail) tails.delete(id);
+    }
+  }
+
+  return {
+    get: (id) => records.get(id),
+    all: () => records,
+    put: async (id, record) =>
+      inOrder(id, async () => {
+        await writeDurably(join(dir, `${id}.json`), encodeRecord(record, version));
+        records.set(id, record);
+      }),
+    remove: async (id) =>
+      inOrder(id, async () => {
+        await removeDurably(join(dir, `${id}.json`));
+        records.delete(id);
+      }),
+    unreadable,
+  };
+}
