@@ -15,7 +15,8 @@ const source = z
   })
   .superRefine((value, context) => {
     if ((value.name === undefined) === (value.match === undefined)) context.addIssue('exactly one of name and match must be given');
-    if (!/^https?:\/\//.test(value.url)) context.addIssue({ code: 'custom', path: ['url'], message: 'must begin with https:// or http://' });
+    if (!/^https?:\/\//.test(value.url))
+      context.addIssue({ code: 'custom', path: ['url'], message: 'must begin with https:// or http://' });
     if (value.match !== undefined && !isExpression(value.match)) {
       context.addIssue({ code: 'custom', path: ['match'], message: 'is not a regular expression' });
     }
@@ -37,7 +38,10 @@ export const configSchema = z.strictObject({
   socket: socketPath.default('/run/vmlet/vmlet.sock').describe('unix socket on which the CRI is served'),
   runtimeDir: path.default('/run/vmlet').describe('what need not survive a reboot: sockets, pid files, DHCP leases'),
   stateDir: path.default('/var/lib/vmlet').describe('what must survive a reboot: records, images, root disks'),
-  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is logged, as JSON lines on stderr'),
+  logLevel: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .default('info')
+    .describe('least severe level that is logged, as JSON lines on stderr'),
   cgroupDriver: z.enum(['auto', 'cgroupfs', 'systemd']).default('auto').describe('what RuntimeConfig answers; must equal the kubelet’s'),
   domainType: z
     .enum(['auto', 'kvm', 'qemu'])
@@ -82,7 +86,9 @@ export const configSchema = z.strictObject({
     .prefault({}),
   console: z
     .strictObject({
-      maxBacklog: bytes.default(256 * 2 ** 20).describe('console output that may wait to be logged; more is cut, and the log says how much'),
+      maxBacklog: bytes
+        .default(256 * 2 ** 20)
+        .describe('console output that may wait to be logged; more is cut, and the log says how much'),
     })
     .prefault({}),
 });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** One described step that undoes something. Its signal is fresh: clean-up also works after the caller's deadline has passed. */
-type CleanupStep = (signal: AbortSignal) => Promise<unknown> | unknown;
+type CleanupStep = (signal: AbortSignal) => unknown;
 
 /**
  * What has to be undone when a creation of several steps fails, in words. INVARIANTS: steps run in reverse order, each at most once;

@@ -1,5 +1,27 @@
+import { join } from 'node:path';
+import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
+import { withTimeout } from '../lib/signals.ts';
+import { makeSingleFlight } from '../lib/single-flight.ts';
 import type { Container, ContainerConfig } from '../model/container.ts';
-import type { Sandbox, SandboxConfig } from '../model/sandbox.ts';
+import { VmletError } from '../model/errors.ts';
+import { sandboxKey, type Sandbox, type SandboxConfig } from '../model/sandbox.ts';
+import { openRecords } from '../records/records.ts';
+import { makeClock } from './clock.ts';
+import { useCaseTimeoutMs, type PodsContext, type PodsDeps, type PodsOptions } from './context.ts';
+import { createContainer } from './create-container.ts';
+import { parseContainer, parseSandbox, recordVersion } from './record-schema.ts';
+import { reconcile, recover } from './recovery.ts';
+import { removeContainer } from './remove-container.ts';
+import { removeSandbox, stopSandbox } from './remove-sandbox.ts';
+import { runSandbox } from './run-sandbox.ts';
+import { startContainer } from './start-container.ts';
+import { requestStop, stopContainer, type Stops } from './stop-container.ts';
+import { makePodStore } from './store.ts';
+import { makeUids } from './uids.ts';
+import { watchVms } from './watch.ts';
+
+export type { PodsDeps, PodsOptions } from './context.ts';
+export type { SizingOptions } from './sizing.ts';
 
 /**
  * The use cases of a pod's life. Every method is idempotent where CRI wants it, joins a run under way for the same object, and leaves
@@ -37,4 +59,108 @@ export interface Pods {
   readonly containers: () => readonly Container[];
   /** Opens the CRI log anew after the kubelet has renamed it; answers once new lines go to the new file. Errors: NOT_FOUND, WRONG_STATE unless RUNNING. */
   readonly reopenLog: (id: string, signal: AbortSignal) => Promise<void>;
+}
+
+/** Pods with their life in the daemon. */
+export interface PodsService extends Pods {
+  /** The run at boot: to be awaited before the first call. Also begins to watch libvirt's events. */
+  readonly recover: (signal: AbortSignal) => Promise<void>;
+  /** Lets what runs come to its end (until `signal` aborts), stops watching and following. VMs stay as they are. */
+  readonly close: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Opens the records and makes the room. */
+export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<PodsService> {
+  const records = join(options.stateDir, 'records');
+  const sandboxes = await openRecords({ dir: join(records, 'sandboxes'), version: recordVersion, parse: parseSandbox });
+  const containers = await openRecords({ dir: join(records, 'containers'), version: recordVersion, parse: parseContainer });
+  for (const record of [...sandboxes.unreadable, ...containers.unreadable]) deps.log.error(record, 'a record cannot be read');
+  const store = makePodStore(sandboxes, containers);
+  const newest = [...sandboxes.all().values(), ...containers.all().values()].reduce(
+    (max, { createdAtNs: at }) => (at > max ? at : max),
+    0n,
+  );
+  const context: PodsContext = {
+    ...deps,
+    options,
+    store,
+    locks: makeKeyedMutex(),
+    clock: makeClock(newest),
+    uids: makeUids(options.uidRange, () =>
+      containers
+        .all()
+        .values()
+        .map(({ vm }) => vm.uid),
+    ),
+    consoles: new Map(),
+  };
+  // The work of a call goes on when its caller has gone: a retry finds the run, or its result.
+  const flights = makeSingleFlight({ whenAbandoned: 'finish' });
+  const stops: Stops = new Map();
+  const watch = watchVms(context, async (signal) => reconcile(context, signal));
+
+  async function useCase<T>(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>, extraMs = 0): Promise<T> {
+    const bounded = async (forever: AbortSignal): Promise<T> => {
+      using within = withTimeout(forever, useCaseTimeoutMs + extraMs, key.split(' ')[0] ?? key);
+      return await work(within);
+    };
+    return flights.run(key, bounded, signal);
+  }
+
+  return {
+    runSandbox: async (config, signal) =>
+      useCase(`run ${sandboxKey(config.metadata)}`, signal, async (own) => runSandbox(context, config, own)),
+    stopSandbox: async (idOrPrefix, signal) => {
+      const id = store.sandboxIdOf(idOrPrefix);
+      if (id !== undefined) await useCase(`stop ${id}`, signal, async (own) => stopSandbox(context, id, own));
+    },
+    removeSandbox: async (idOrPrefix, signal) => {
+      const id = store.sandboxIdOf(idOrPrefix);
+      if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeSandbox(context, id, own));
+    },
+    sandbox: store.sandbox,
+    sandboxes: store.visibleSandboxes,
+    createContainer: async (sandboxId, config, signal) => {
+      const { id } = store.sandbox(sandboxId);
+      const key = `create ${JSON.stringify([id, config.name, config.attempt])}`;
+      return useCase(key, signal, async (own) => createContainer(context, id, config, own));
+    },
+    startContainer: async (idOrPrefix, signal) => {
+      const { id } = store.container(idOrPrefix);
+      return useCase(`start ${id}`, signal, async (own) => startContainer(context, id, own));
+    },
+    stopContainer: async (idOrPrefix, graceMs, signal) => {
+      const id = store.containerIdOf(idOrPrefix);
+      if (id === undefined) return;
+      requestStop(stops, id, graceMs);
+      await useCase(`end ${id}`, signal, async (own) => stopContainer(context, stops, id, own), graceMs);
+    },
+    removeContainer: async (idOrPrefix, signal) => {
+      const id = store.containerIdOf(idOrPrefix);
+      if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeContainer(context, id, own));
+    },
+    container: store.container,
+    containers: store.visibleContainers,
+    reopenLog: async (idOrPrefix, signal) => reopenLog(context, idOrPrefix, signal),
+    recover: async (signal) => {
+      watch.start();
+      await recover(context, signal);
+    },
+    close: async (signal) => {
+      await Promise.race([
+        flights.settled(),
+        new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
+      ]);
+      await watch.stop();
+      await Promise.all([...context.consoles.values()].map(async (console) => console.pause()));
+    },
+  };
+}
+
+async function reopenLog(context: PodsContext, idOrPrefix: string, signal: AbortSignal): Promise<void> {
+  const container = context.store.container(idOrPrefix);
+  const console = context.consoles.get(container.id);
+  if (container.state === 'RUNNING' && console) return console.reopen(signal);
+  const facts = { code: 'WRONG_STATE', kind: 'container', id: container.id, state: container.state } as const;
+  throw new VmletError(facts, `container ${container.id} is ${container.state}, only the log of a RUNNING one can be opened anew`);
 }

@@ -1,0 +1,133 @@
+import { messageOf } from '../lib/errno.ts';
+import { withTimeout } from '../lib/signals.ts';
+import type { Container } from '../model/container.ts';
+import { followConsole } from './console.ts';
+import { useCaseTimeoutMs, type PodsContext } from './context.ts';
+import { removeFiles } from './create-container.ts';
+import { clearRunningPartsLocked, recordEndLocked } from './end-of-vm.ts';
+import { planRecovery, strayVms, type RecoveryStep } from './recovery-plan.ts';
+
+type Executors = {
+  readonly [A in RecoveryStep['action']]: (
+    context: PodsContext,
+    container: Container,
+    step: Extract<RecoveryStep, { action: A }>,
+    signal: AbortSignal,
+  ) => Promise<unknown>;
+};
+
+const executors: Executors = {
+  'undo-create': async (context, container, _step, signal) => {
+    await context.hypervisor.undefine(container.vm.domainName, signal);
+    await removeFiles(context, container.id);
+    await context.store.removeContainer(container.id);
+    context.images.release(container.imageId, container.id);
+  },
+  adopt: async (context, container, _step, signal) => followConsole(context, container, signal),
+  'complete-start': async (context, container, _step, signal) => {
+    const { clock, options, store } = context;
+    await store.putContainer({ ...container, state: 'RUNNING', startedAtNs: clock.nowNs(), bootId: options.bootId });
+    await followConsole(context, container, signal);
+  },
+  'undo-start': async (context, container, _step, signal) => {
+    const parent = context.store.sandboxes.get(container.sandboxId)?.config.cgroupParent ?? '';
+    await context.hypervisor.destroy(container.vm.domainName, signal);
+    await context.network.removeTap(container.sandboxId, container.vm.tap, signal);
+    await context.cgroups.removeLeaf(parent, container.id);
+  },
+  'record-end': async (context, container, step) => recordEndLocked(context, container.id, { cause: step.cause }),
+  clear: async (context, container) => clearRunningPartsLocked(context, container),
+};
+
+/**
+ * The run at boot. Assumes: no use case runs yet; the records are complete or the unreadable ones are named; libvirt may be away, then
+ * VMs keep their recorded state until it is back. One object that cannot be mended is logged and does not stop the others.
+ */
+export async function recover(context: PodsContext, signal: AbortSignal): Promise<void> {
+  const { images, store, log, network } = context;
+  for (const container of store.containers.all().values()) {
+    try {
+      images.hold(container.imageId, container.id);
+    } catch (error) {
+      log.error({ containerId: container.id, imageId: container.imageId, error: messageOf(error) }, 'the image of a container is gone');
+    }
+  }
+  await reconcile(context, signal);
+  await recoverSandboxes(context, signal);
+  await network.recover(liveTaps(context), signal);
+}
+
+/** Compares records with libvirt's VMs and mends what differs; also after libvirt was away, since events in the gap are lost. */
+export async function reconcile(context: PodsContext, signal: AbortSignal): Promise<void> {
+  const { hypervisor, store, log } = context;
+  let observed;
+  try {
+    observed = await hypervisor.list(signal);
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'libvirt cannot be asked; VMs keep their recorded state until it is back');
+    return;
+  }
+  for (const vm of strayVms(store.containers.all(), observed)) {
+    log.error({ domain: vm.name, identity: vm.identity }, 'a VM of vmlet has no record; it is left alone');
+  }
+  await Promise.all(planRecovery(store.containers.all().values(), observed).map(async (step) => mend(context, step, signal)));
+}
+
+async function mend(context: PodsContext, step: RecoveryStep, signal: AbortSignal): Promise<void> {
+  const { store, locks, log } = context;
+  using within = withTimeout(signal, useCaseTimeoutMs, 'recovery of one container');
+  try {
+    const sandboxId = store.containers.get(step.containerId)?.sandboxId;
+    if (sandboxId === undefined) return;
+    using _lock = await locks.lock(sandboxId, within);
+    const container = store.containers.get(step.containerId);
+    if (!container || stillPlanned(container, step) === false) return;
+    log.info({ containerId: step.containerId, action: step.action }, 'recovering container');
+    await (executors[step.action] as Executors['record-end'])(
+      context,
+      container,
+      step as Extract<RecoveryStep, { action: 'record-end' }>,
+      within,
+    );
+  } catch (error) {
+    log.error({ containerId: step.containerId, action: step.action, error: messageOf(error) }, 'container could not be recovered');
+  }
+}
+
+/** Between the plan and the lock a use case may have moved the container on. */
+function stillPlanned(container: Container, step: RecoveryStep): boolean {
+  const states = {
+    'undo-create': 'CREATING',
+    adopt: 'RUNNING',
+    'complete-start': 'CREATED',
+    'undo-start': 'CREATED',
+    'record-end': 'RUNNING',
+    clear: 'EXITED',
+  } as const satisfies Record<RecoveryStep['action'], Container['state']>;
+  return container.state === states[step.action];
+}
+
+async function recoverSandboxes(context: PodsContext, signal: AbortSignal): Promise<void> {
+  const { store, network, log } = context;
+  for (const sandbox of store.sandboxes.all().values()) {
+    try {
+      if (sandbox.state === 'CREATING') {
+        await network.detach(sandbox.id, signal);
+        await store.sandboxes.remove(sandbox.id);
+      } else if (sandbox.state === 'READY' && !(await network.isAlive(sandbox.id))) {
+        log.warn({ sandboxId: sandbox.id }, 'the sandbox’s network namespace is gone');
+        await store.sandboxes.put(sandbox.id, { ...sandbox, state: 'NOTREADY' });
+      }
+    } catch (error) {
+      log.error({ sandboxId: sandbox.id, error: messageOf(error) }, 'sandbox could not be recovered');
+    }
+  }
+}
+
+/** Sandboxes that keep their network, with the tap of their running VM. NOTREADY ones keep it too until they are stopped or removed. */
+function liveTaps(context: PodsContext): ReadonlyMap<string, string | undefined> {
+  const { store } = context;
+  const running = [...store.containers.all().values()].filter(({ state }) => state === 'RUNNING');
+  const tapOf = new Map(running.map((container) => [container.sandboxId, container.vm.tap]));
+  return new Map([...store.sandboxes.all().keys()].map((id) => [id, tapOf.get(id)]));
+}

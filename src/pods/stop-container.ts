@@ -1,0 +1,97 @@
+import { withTimeout } from '../lib/signals.ts';
+import { messageOf } from '../lib/errno.ts';
+import type { PodsContext } from './context.ts';
+import { recordEndLocked } from './end-of-vm.ts';
+
+/** A stop under way: later calls join it, and a shorter grace period counts from then on. */
+interface Stop {
+  /** Moment of destruction, by the monotonic clock, in milliseconds. */
+  deadlineMs: number;
+  /** Wakes the waiting stop so that it sees a nearer deadline. */
+  hurry: AbortController;
+}
+
+/** Stops under way, by container id. */
+export type Stops = Map<string, Stop>;
+
+/** Notes that a stop is wanted after `graceMs`; one under way is hurried if that is sooner. To be called before `stopContainer` is run or joined. */
+export function requestStop(stops: Stops, id: string, graceMs: number): void {
+  const deadlineMs = performance.now() + Math.max(0, graceMs);
+  const running = stops.get(id);
+  if (!running) stops.set(id, { deadlineMs, hurry: new AbortController() });
+  else if (deadlineMs < running.deadlineMs) {
+    running.deadlineMs = deadlineMs;
+    running.hurry.abort();
+  }
+}
+
+/**
+ * StopContainer: asks the guest to power off, again and again, and destroys the VM when the grace period is over. The lock is not held
+ * while waiting, so that a kill from another call is not kept out. Returns when EXITED is visible.
+ */
+export async function stopContainer(context: PodsContext, stops: Stops, id: string, signal: AbortSignal): Promise<void> {
+  const { store } = context;
+  try {
+    const container = store.containers.get(id);
+    if (!container) return;
+    await waitForStart(context, container.sandboxId, signal);
+    if (store.containers.get(id)?.state === 'RUNNING') await stopWithGrace(context, stops, id, signal);
+  } finally {
+    stops.delete(id);
+  }
+}
+
+/** Destroys the VM at once and records its end; the sandbox's lock is held. */
+export async function stopNowLocked(context: PodsContext, id: string, because: string, signal: AbortSignal): Promise<void> {
+  const { store, hypervisor } = context;
+  const container = store.containers.get(id);
+  if (container?.state !== 'RUNNING') return;
+  await hypervisor.destroy(container.vm.domainName, signal);
+  const observed = await hypervisor.observe(container.vm.domainName, signal);
+  // It may have powered off by itself in the last moment: then that is how it ended.
+  await recordEndLocked(context, id, { cause: observed?.endCause ?? 'destroyed', destroyedBecause: because });
+}
+
+async function stopWithGrace(context: PodsContext, stops: Stops, id: string, signal: AbortSignal): Promise<void> {
+  const { store, options, locks } = context;
+  const container = store.containers.get(id);
+  if (!container) return;
+  for (;;) {
+    const stop = stops.get(id);
+    const leftMs = (stop?.deadlineMs ?? 0) - performance.now();
+    if (!stop || leftMs <= 0) break;
+    await askGuest(context, container.vm.domainName, leftMs, signal);
+    if (await endsWithin(context, id, { ms: Math.min(options.shutdownRepeatMs, stop.deadlineMs - performance.now()), stop }, signal))
+      return;
+  }
+  using _lock = await locks.lock(container.sandboxId, signal);
+  await stopNowLocked(context, id, 'grace period exceeded', signal);
+}
+
+async function askGuest(context: PodsContext, domainName: string, withinMs: number, signal: AbortSignal): Promise<void> {
+  using within = withTimeout(signal, withinMs, 'asking the guest to shut down');
+  try {
+    await context.hypervisor.requestShutdown(domainName, within);
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.debug({ domain: domainName, error: messageOf(error) }, 'the guest could not be asked to shut down');
+  }
+}
+
+async function endsWithin(context: PodsContext, id: string, wait: { ms: number; stop: Stop }, signal: AbortSignal): Promise<boolean> {
+  wait.stop.hurry = new AbortController();
+  using timed = withTimeout(AbortSignal.any([signal, wait.stop.hurry.signal]), Math.max(0, wait.ms), 'the grace period');
+  try {
+    await context.store.ended(id, timed);
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (timed.aborted) return false;
+    throw error;
+  }
+}
+
+/** A start under way holds the lock: whether there is anything to stop is known once it is done. */
+async function waitForStart(context: PodsContext, sandboxId: string, signal: AbortSignal): Promise<void> {
+  using _lock = await context.locks.lock(sandboxId, signal);
+}

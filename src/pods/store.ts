@@ -1,0 +1,129 @@
+import type { Container } from '../model/container.ts';
+import { hasCode, invalid, VmletError } from '../model/errors.ts';
+import { sandboxKey, type Sandbox, type SandboxMetadata } from '../model/sandbox.ts';
+import type { Records } from '../records/records.ts';
+
+/** Sandboxes and containers as they are on disk, read from memory. Hidden states stay inside the room. */
+export interface PodStore {
+  readonly sandboxes: Records<Sandbox>;
+  readonly containers: Records<Container>;
+  /** Every container of a sandbox, hidden ones too. */
+  readonly containersOf: (sandboxId: string) => readonly Container[];
+  readonly sandboxByKey: (metadata: SandboxMetadata) => Sandbox | undefined;
+  readonly containerByDomain: (domainName: string) => Container | undefined;
+  /** What callers may see, oldest first. Throws RECORDS_UNREADABLE rather than answer a shorter list. */
+  readonly visibleSandboxes: () => readonly Sandbox[];
+  readonly visibleContainers: () => readonly Container[];
+  /** By id or unique prefix, among what callers may see. Throws NOT_FOUND, or INVALID for an ambiguous prefix. */
+  readonly sandbox: (idOrPrefix: string) => Sandbox;
+  readonly container: (idOrPrefix: string) => Container;
+  /** The same for calls to which an unknown id is fine; hidden ones are found by their full id. */
+  readonly sandboxIdOf: (idOrPrefix: string) => string | undefined;
+  readonly containerIdOf: (idOrPrefix: string) => string | undefined;
+  /** Writes a container and wakes those who wait for it. */
+  readonly putContainer: (container: Container) => Promise<void>;
+  readonly removeContainer: (id: string) => Promise<void>;
+  /** Waits until the container is not RUNNING any more (or gone). Throws the signal's reason. */
+  readonly ended: (id: string, signal: AbortSignal) => Promise<void>;
+}
+
+/** Makes the store over opened records. */
+export function makePodStore(sandboxes: Records<Sandbox>, containers: Records<Container>): PodStore {
+  const waiting = new Map<string, Set<() => void>>();
+
+  function wake(id: string): void {
+    if (containers.get(id)?.state === 'RUNNING') return;
+    for (const resolve of waiting.get(id) ?? []) resolve();
+    waiting.delete(id);
+  }
+
+  async function ended(id: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (containers.get(id)?.state !== 'RUNNING') return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const others = waiting.get(id) ?? new Set();
+    waiting.set(id, others.add(resolve));
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await promise;
+    } finally {
+      others.delete(resolve);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  const shownSandboxes = (): Sandbox[] => [...sandboxes.all().values()].filter(({ state }) => state !== 'CREATING').toSorted(byAge);
+  const shownContainers = (): Container[] => [...containers.all().values()].filter(({ state }) => state !== 'CREATING').toSorted(byAge);
+
+  return {
+    sandboxes,
+    containers,
+    containersOf: (sandboxId) => [...containers.all().values()].filter((container) => container.sandboxId === sandboxId),
+    sandboxByKey: (metadata) => {
+      const key = sandboxKey(metadata);
+      return sandboxes
+        .all()
+        .values()
+        .find((sandbox) => sandboxKey(sandbox.config.metadata) === key);
+    },
+    containerByDomain: (name) =>
+      containers
+        .all()
+        .values()
+        .find((container) => container.vm.domainName === name),
+    visibleSandboxes: () => {
+      requireComplete(sandboxes);
+      return shownSandboxes();
+    },
+    visibleContainers: () => {
+      requireComplete(containers);
+      return shownContainers();
+    },
+    sandbox: (id) => resolveId(id, sandboxes.get(id), shownSandboxes, 'sandbox'),
+    container: (id) => resolveId(id, containers.get(id), shownContainers, 'container'),
+    sandboxIdOf: (id) => (sandboxes.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownSandboxes, 'sandbox')))?.id,
+    containerIdOf: (id) => (containers.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownContainers, 'container')))?.id,
+    putContainer: async (container) => {
+      await containers.put(container.id, container);
+      wake(container.id);
+    },
+    removeContainer: async (id) => {
+      await containers.remove(id);
+      wake(id);
+    },
+    ended,
+  };
+}
+
+function byAge(a: Sandbox | Container, b: Sandbox | Container): number {
+  return a.createdAtNs < b.createdAtNs ? -1 : 1;
+}
+
+function requireComplete(records: Pick<Records<never>, 'unreadable'>): void {
+  const [bad] = records.unreadable;
+  if (bad) throw new VmletError({ code: 'RECORDS_UNREADABLE', file: bad.file }, `${bad.file} cannot be read: ${bad.problem}`);
+}
+
+function resolveId<T extends { readonly id: string; readonly state: string }>(
+  id: string,
+  exact: T | undefined,
+  shown: () => readonly T[],
+  kind: 'sandbox' | 'container',
+): T {
+  if (exact && exact.state !== 'CREATING') return exact;
+  const found = id === '' ? [] : shown().filter((one) => one.id.startsWith(id));
+  const [only] = found;
+  if (found.length > 1) throw invalid(`${kind} id`, `${JSON.stringify(id)} is the beginning of ${found.length} ids`);
+  if (!only) throw new VmletError({ code: 'NOT_FOUND', kind, id }, `${kind} ${JSON.stringify(id)} does not exist`);
+  return only;
+}
+
+function unlessUnknown<T>(find: () => T): T | undefined {
+  try {
+    return find();
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+}
