@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
-import { withTimeout } from '../lib/signals.ts';
+import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import { makeSingleFlight } from '../lib/single-flight.ts';
 import type { Container, ContainerConfig } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
@@ -147,10 +147,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
       await recover(context, signal);
     },
     close: async (signal) => {
-      await Promise.race([
-        flights.settled(),
-        new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
-      ]);
+      await abandonOnAbort(flights.settled(), signal).catch(() => undefined); // what is cut short, the next start mends
       await watch.stop();
       await Promise.all([...context.consoles.values()].map(async (console) => console.pause()));
     },
