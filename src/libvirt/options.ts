@@ -1,0 +1,21 @@
+import type { DomainEventKind } from './events.ts';
+
+/** How to reach libvirtd and how patient to be. */
+export interface LibvirtClientOptions {
+  /** libvirtd's (or virtqemud's) unix socket; it need not be there yet. */
+  readonly socketPath: string;
+  /** What to open there, such as `qemu:///system` (the default) or `test:///default`. */
+  readonly uri?: string;
+  /** Kinds of events to register for at every connect. Default: all that `DomainEvent` knows. */
+  readonly events?: readonly DomainEventKind[];
+  /** How long a call waits for its answer, in milliseconds. Default 30,000; `calls.within(ms)` sets another one. */
+  readonly callTimeoutMs?: number;
+  /** How long one attempt to connect may take, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Wait before the next attempt to connect, in milliseconds: doubles from `minMs` to `maxMs`, less up to half at random. Default 100 and 2,000. */
+  readonly reconnect?: { readonly minMs: number; readonly maxMs: number };
+  /** Pings after `intervalMs` of each period; after `count` of them without a sign of life the connection is given up. Default 5,000 and 5, as libvirtd's own. */
+  readonly keepalive?: { readonly intervalMs: number; readonly count: number };
+  /** Largest message in each direction, in bytes. Default (and libvirt's own bound): 32 MiB and 4 bytes. */
+  readonly maxMessageBytes?: number;
+}
