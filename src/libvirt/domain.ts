@@ -40,13 +40,13 @@ export const domainUuid: Codec<string> = uuid;
 
 /** Codec of each virTypedParameterType, by its number. */
 const valueCodecs: ReadonlyMap<number, Codec<TypedValue>> = new Map<number, Codec<TypedValue>>([
-  [1, int as Codec<TypedValue>],
-  [2, uint as Codec<TypedValue>],
-  [3, hyper as Codec<TypedValue>],
-  [4, uhyper as Codec<TypedValue>],
-  [5, double as Codec<TypedValue>],
-  [6, bool as Codec<TypedValue>],
-  [7, string as Codec<TypedValue>],
+  [1, int],
+  [2, uint],
+  [3, hyper],
+  [4, uhyper],
+  [5, double],
+  [6, bool],
+  [7, string],
 ]);
 
 const typedParameter: Codec<readonly [string, TypedValue]> = {

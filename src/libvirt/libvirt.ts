@@ -1,8 +1,15 @@
 import type { Duplex } from 'node:stream';
-import type { LibvirtCalls } from './calls.ts';
+import { makeLibvirtCalls, type LibvirtCalls } from './calls.ts';
 import type { DomainRef } from './domain.ts';
 import type { LibvirtUnavailableError } from './errors.ts';
 import type { DomainEvent } from './events.ts';
+import { makeListeners } from './listeners.ts';
+import { openStream } from './open-stream.ts';
+import { compileOptions, type LibvirtClientOptions } from './options.ts';
+import type { Call } from './procedures/procedure.ts';
+import { streamProcedures } from './procedures/streams.ts';
+import { makeReconnector, type LibvirtClientState } from './reconnect.ts';
+import { openSession, type Session } from './session.ts';
 
 export type { LibvirtCalls } from './calls.ts';
 export type { Domain, DomainRef, TypedParameters, TypedValue } from './domain.ts';
@@ -22,12 +29,7 @@ export type { DomainCapabilitiesQuery, NodeInfo } from './procedures/host.ts';
 export type { DomainInfo, DomainState, DomainStatus } from './procedures/lookup.ts';
 export type { MetadataChange, MetadataQuery } from './procedures/metadata.ts';
 export type { DomainStatistics } from './procedures/statistics.ts';
-
-/** Where a client is. `connecting` covers the waits between attempts; `error` says why the last one failed. */
-export type LibvirtClientState =
-  | { readonly kind: 'connecting'; readonly error: LibvirtUnavailableError | undefined }
-  | { readonly kind: 'connected' }
-  | { readonly kind: 'closed' };
+export type { LibvirtClientState } from './reconnect.ts';
 
 /** What a client tells its listeners. */
 export interface LibvirtClientEvents {
@@ -59,4 +61,40 @@ export interface LibvirtClient {
   readonly openChannel: (domain: DomainRef, name: string | undefined, flags: number, signal?: AbortSignal) => Promise<Duplex>;
   /** Ends all connections, streams and attempts. Pending calls fail with `LibvirtConnectionLostError`. */
   readonly close: () => Promise<void>;
+}
+
+/** Starts to connect at once, in the background, and never gives up until it is closed; throws nothing. */
+export function makeLibvirtClient(options: LibvirtClientOptions): LibvirtClient {
+  const settings = compileOptions(options);
+  const listeners = makeListeners<LibvirtClientEvents>();
+  const reconnector = makeReconnector<Session>({
+    open: (signal) => openSession(settings, settings.events, signal),
+    onOpened(session, again) {
+      listeners.emit('connected', { again });
+      session.deliverEvents((event) => listeners.emit('event', event));
+    },
+    onLost: (error) => listeners.emit('disconnected', error),
+    backoff: settings.reconnect,
+  });
+  const callsOver = (which: 'control' | 'query'): LibvirtCalls =>
+    makeLibvirtCalls(
+      (timeoutMs): Call =>
+        async (target, args, signal) =>
+          reconnector.session()[which].call(target, args, { timeoutMs, signal }),
+      settings.callTimeoutMs,
+    );
+  const open =
+    (target: (typeof streamProcedures)[keyof typeof streamProcedures]): LibvirtClient['openConsole'] =>
+    async (domain, device, flags, signal) =>
+      openStream(settings, reconnector.session(), { target, args: [domain, device, flags] }, signal);
+  return {
+    control: callsOver('control'),
+    query: callsOver('query'),
+    state: reconnector.state,
+    connected: reconnector.opened,
+    on: listeners.on,
+    openConsole: open(streamProcedures.openConsole),
+    openChannel: open(streamProcedures.openChannel),
+    close: reconnector.close,
+  };
 }

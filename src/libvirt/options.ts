@@ -1,4 +1,5 @@
-import type { DomainEventKind } from './events.ts';
+import { eventLayouts, type DomainEventKind } from './events.ts';
+import { libvirtMaxFrameBytes } from './protocol.ts';
 
 /** How to reach libvirtd and how patient to be. */
 export interface LibvirtClientOptions {
@@ -18,4 +19,21 @@ export interface LibvirtClientOptions {
   readonly keepalive?: { readonly intervalMs: number; readonly count: number };
   /** Largest message in each direction, in bytes. Default (and libvirt's own bound): 32 MiB and 4 bytes. */
   readonly maxMessageBytes?: number;
+}
+
+/** All options, none of them absent. */
+export type CompiledOptions = Required<LibvirtClientOptions>;
+
+/** Fills in the defaults. */
+export function compileOptions(options: LibvirtClientOptions): CompiledOptions {
+  return {
+    uri: 'qemu:///system',
+    events: Object.keys(eventLayouts) as readonly DomainEventKind[],
+    callTimeoutMs: 30_000,
+    connectTimeoutMs: 10_000,
+    reconnect: { minMs: 100, maxMs: 2000 },
+    keepalive: { intervalMs: 5000, count: 5 },
+    maxMessageBytes: libvirtMaxFrameBytes,
+    ...options,
+  };
 }
