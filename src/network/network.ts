@@ -1,15 +1,41 @@
+import { join } from 'node:path';
+import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
+import type { Log } from '../lib/log.ts';
 import type { Condition } from '../model/condition.ts';
-import type { DnsConfig, NetworkAttachment } from '../model/network.ts';
-import type { PortMapping, SandboxMetadata, StringMap } from '../model/sandbox.ts';
+import type { NetworkAttachment } from '../model/network.ts';
+import { openRecords } from '../records/records.ts';
+import type { AttachRequest } from './attach-request.ts';
+import { attach } from './attach.ts';
+import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
+import { openCniDirectory } from './cni-directory.ts';
+import { makeCni } from './cni.ts';
+import { makeDhcp } from './dhcp.ts';
+import { joinTap, makeTap, removeLink } from './joint.ts';
+import { openNamespaces } from './netns.ts';
+import type { Parts } from './parts.ts';
+import { recover } from './recovery.ts';
+import { tearDown } from './teardown.ts';
 
-/** What a sandbox asks of its network. */
-export interface AttachRequest {
-  readonly sandboxId: string;
-  readonly metadata: SandboxMetadata;
-  readonly hostname: string;
-  readonly dns: DnsConfig;
-  readonly portMappings: readonly PortMapping[];
-  readonly annotations: StringMap;
+export type { AttachRequest } from './attach-request.ts';
+
+/** How pod networks are made. */
+export interface NetworkOptions {
+  /** Directory of the namespaces' names, `/run/netns`; made a shared mount if it is none, as `ip netns` does. */
+  readonly netnsDir: string;
+  /** Directory of the attachments' records; made 0700. */
+  readonly stateDir: string;
+  /** Directory of the DHCP servers' files, lost with a reboot; made 0700. */
+  readonly runtimeDir: string;
+  readonly cni: {
+    /** Where the node's network configuration is, `/etc/cni/net.d`. */
+    readonly confDir: string;
+    /** Where plugins are looked for, in order. */
+    readonly binDirs: readonly string[];
+    /** Longest run of one plugin, milliseconds; it is then killed. */
+    readonly timeoutMs: number;
+    /** Pause between looks at what no watch reports, milliseconds; default 5 000. */
+    readonly pollMs?: number;
+  };
 }
 
 /**
@@ -41,4 +67,55 @@ export interface Network {
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
+  /** Stops following the configuration directory; everything that was made stays. */
+  readonly close: () => void;
 }
+
+/**
+ * Opens the records and begins to follow the CNI configuration. Whether that is usable is `condition`'s matter, not an error here.
+ * INVARIANT: work on one sandbox runs one after the other, in the order asked; sandboxes do not wait for each other.
+ */
+export async function makeNetwork(options: NetworkOptions, deps: { readonly log: Log }): Promise<Network> {
+  const { netnsDir, stateDir, runtimeDir, cni: cniOptions } = options;
+  const { log } = deps;
+  const cni = makeCni(cniOptions);
+  const [records, namespaces, dhcp] = await Promise.all([
+    openRecords({ dir: join(stateDir, 'attachments'), version: attachmentRecordVersion, parse: parseAttachmentRecord }),
+    openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
+    makeDhcp(runtimeDir),
+  ]);
+  const { confDir, pollMs = 5_000 } = cniOptions;
+  const directory = await openCniDirectory({ confDir, pollMs }, { log, missing: cni.missing });
+  const parts: Parts = { records, namespaces, cni, directory, dhcp, log };
+  const mutex = makeKeyedMutex();
+
+  async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    using _lock = await mutex.lock(sandboxId, signal);
+    return await work();
+  }
+
+  async function removeTap(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    const record = records.get(sandboxId);
+    await dhcp.stop(sandboxId, record?.dhcp);
+    const isAlive = record !== undefined && (await namespaces.isAlive(record.netnsPath));
+    await removeLink(parts, isAlive ? record.netnsPath : undefined, tap, signal);
+  }
+
+  return {
+    condition: directory.condition,
+    attach: async (request, signal) => underLock(request.sandboxId, async () => attach(parts, request, signal), signal),
+    attachment: (sandboxId) => records.get(sandboxId)?.added?.attachment,
+    isAlive: async (sandboxId) => {
+      const record = records.get(sandboxId);
+      return record !== undefined && namespaces.isAlive(record.netnsPath);
+    },
+    detach: async (sandboxId, signal) => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
+    makeTap,
+    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
+    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(sandboxId, tap, signal), signal),
+    recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
+    close: directory.close,
+  };
+}
+
+const openTimeoutMs = 10_000;

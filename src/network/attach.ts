@@ -1,0 +1,89 @@
+import { VmletError } from '../model/errors.ts';
+import type { NetworkAttachment } from '../model/network.ts';
+import { messageOf } from '../lib/errno.ts';
+import { chooseDns, checkRequest, type AttachRequest } from './attach-request.ts';
+import type { AttachmentRecord } from './attachment-record.ts';
+import type { JsonObject } from './cni-config.ts';
+import { capabilityArguments, podInterface, unservedCapabilities } from './cni-execution.ts';
+import { cniFailure } from './cni-failure.ts';
+import { podResult } from './cni-result.ts';
+import { isFailedAdd } from './cni.ts';
+import { guestInterface, linkStateProgram, parseLinkState, whyNotBridgeable, type LinkState } from './link-state.ts';
+import type { Parts } from './parts.ts';
+import { rollBack, tearDown } from './teardown.ts';
+
+/**
+ * netns and CNI ADD. A sandbox that is attached already gets its attachment again; the remains of a roll-back that failed are undone
+ * first. Errors: CNI_UNAVAILABLE, CNI_FAILED, INVALID.
+ */
+export async function attach(parts: Parts, request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
+  const { records, namespaces, directory, log } = parts;
+  const { sandboxId, metadata, hostname } = request;
+  checkRequest(request);
+  const capabilities = capabilityArguments(request);
+  const known = records.get(sandboxId);
+  if (known?.added && (await namespaces.isAlive(known.netnsPath))) return known.added.attachment;
+  if (known) await tearDown(parts, sandboxId, signal);
+  const network = await directory.current();
+  const unserved = unservedCapabilities(network, capabilities);
+  if (unserved.length > 0) log.warn({ sandboxId, network: network.name, unserved }, 'no plugin declares the capability');
+  const subject = { sandboxId, metadata, capabilities };
+  const record: AttachmentRecord = { netnsPath: namespaces.pathOf(sandboxId), hostname, network, subject };
+  await records.put(sandboxId, record);
+  let started = 0;
+  try {
+    await namespaces.make(record.netnsPath, signal);
+    const outcome = await parts.cni.add(network, subject, record.netnsPath, signal);
+    if (isFailedAdd(outcome)) {
+      ({ started } = outcome);
+      throw outcome.error;
+    }
+    started = network.plugins.length;
+    const added = await describe(parts, record, { result: outcome, dns: request.dns }, signal);
+    await records.put(sandboxId, { ...record, added });
+    return added.attachment;
+  } catch (error) {
+    await rollBack(parts, sandboxId, started);
+    throw error;
+  }
+}
+
+/** Everything that is known once ADD has come to its end. Errors: CNI_FAILED when a guest could not use it. */
+async function describe(
+  parts: Parts,
+  { netnsPath, network, subject }: AttachmentRecord,
+  known: { readonly result: JsonObject; readonly dns: AttachRequest['dns'] },
+  signal: AbortSignal,
+): Promise<NonNullable<AttachmentRecord['added']>> {
+  const last = network.plugins.at(-1)?.type ?? '';
+  const first = network.plugins[0]?.type ?? '';
+  const pod = attempt(() => podResult(known.result, podInterface), last);
+  const link = await readLink(parts, netnsPath, first, signal);
+  const problem = whyNotBridgeable(link);
+  if (problem !== undefined) throw cniFailure(first, 'ADD', problem);
+  const attachment: NetworkAttachment = {
+    sandboxId: subject.sandboxId,
+    netnsPath,
+    ips: [...new Set(pod.addresses.map(({ cidr }) => cidr.split('/')[0] ?? ''))],
+    interfaces: [guestInterface(link, pod.addresses)],
+    dns: chooseDns(known.dns, pod.dns),
+  };
+  return { result: known.result, link, attachment };
+}
+
+async function readLink({ namespaces }: Parts, netnsPath: string, plugin: string, signal: AbortSignal): Promise<LinkState> {
+  const command = { argv: ['sh', '-c', linkStateProgram, 'sh', podInterface] as const };
+  const outcome = await namespaces.tryRun(netnsPath, command, signal);
+  if (outcome.exitCode !== 0) {
+    throw cniFailure(plugin, 'ADD', `no interface ${podInterface} in the pod's network namespace`, { details: outcome.stderr.trim() });
+  }
+  return attempt(() => parseLinkState(outcome.stdout), plugin);
+}
+
+function attempt<T>(read: () => T, plugin: string): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof VmletError ? error : cniFailure(plugin, 'ADD', messageOf(error), { cause: error });
+  }
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import type { HelperIdentity } from '../lib/helper-process.ts';
+import type { NetworkAttachment } from '../model/network.ts';
+import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni-config.ts';
+import type { CniSubject } from './cni-execution.ts';
+import { linkStateSchema, type LinkState } from './link-state.ts';
+
+/** Version of the records on disk; a change of their shape needs a new one and a reader of the old. */
+export const attachmentRecordVersion = 1;
+
+/**
+ * Everything that is known about a sandbox's network, so that it can be undone by another process and with another configuration
+ * directory. It is written before the namespace is made, and again before each further effect.
+ */
+export interface AttachmentRecord {
+  readonly netnsPath: string;
+  readonly hostname: string;
+  /** The configuration that ADD ran with, and what its plugins were told: DEL gets the same. */
+  readonly network: NetworkConfig;
+  readonly subject: CniSubject;
+  /** Set when ADD has come to its end. */
+  readonly added?: {
+    /** The final result of ADD, as it came. */
+    readonly result: JsonObject;
+    /** The pod's interface as ADD left it. */
+    readonly link: LinkState;
+    readonly attachment: NetworkAttachment;
+  };
+  /** Set from before the interface is first bridged until it is put back; `making` while that may be half done. */
+  readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
+  readonly dhcp?: HelperIdentity;
+}
+
+const object = z.record(z.string(), z.unknown());
+const texts = z.array(z.string());
+
+const attachment: z.ZodType<NetworkAttachment> = z.strictObject({
+  sandboxId: z.string(),
+  netnsPath: z.string(),
+  ips: texts,
+  interfaces: z.array(
+    z.strictObject({
+      name: z.string(),
+      mac: z.string(),
+      mtu: z.int(),
+      addresses: z.array(z.strictObject({ cidr: z.string(), gateway: z.string().exactOptional() })),
+      routes: z.array(z.strictObject({ destination: z.string(), gateway: z.string().exactOptional() })),
+    }),
+  ),
+  dns: z.strictObject({ servers: texts, searches: texts, options: texts }),
+});
+
+const record: z.ZodType<AttachmentRecord> = z.strictObject({
+  netnsPath: z.string(),
+  hostname: z.string(),
+  network: networkConfigSchema,
+  subject: z.strictObject({
+    sandboxId: z.string(),
+    metadata: z.strictObject({ name: z.string(), namespace: z.string(), uid: z.string(), attempt: z.int() }),
+    capabilities: object,
+  }),
+  added: z.strictObject({ result: object, link: linkStateSchema, attachment }).exactOptional(),
+  joint: z.strictObject({ state: z.enum(['making', 'made']), tap: z.string() }).exactOptional(),
+  dhcp: z.strictObject({ pid: z.int().min(1), startTicks: z.string() }).exactOptional(),
+});
+
+/** Checks a decoded record; throws with what is wrong. */
+export function parseAttachmentRecord(value: unknown): AttachmentRecord {
+  return record.parse(value);
+}

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+
+/** A JSON object whose fields are not ours to know. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** One plugin of a network configuration: the whole object of the file, with the fields that a runtime looks at. */
+export interface PluginConfig extends JsonObject {
+  /** File name of the plugin's program. */
+  readonly type: string;
+  readonly capabilities?: Readonly<Record<string, boolean>> | undefined;
+  readonly ipam?: (JsonObject & { readonly type?: string | undefined }) | undefined;
+}
+
+/** A network configuration list as the CNI specification (section 1) has it; a single `.conf` is a list of one. */
+export interface NetworkConfig {
+  readonly name: string;
+  /** The highest version that both the configuration and vmlet speak. */
+  readonly cniVersion: string;
+  readonly plugins: readonly PluginConfig[];
+}
+
+/** CNI versions whose results are understood; before 0.3.0 results had another form. Ascending. */
+export const supportedCniVersions: readonly string[] = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'must begin with a letter or digit, then letters, digits, "_", "." and "-"');
+const program = z.string().regex(/^[^/\0]+$/, 'must be the file name of a plugin, without a path');
+const plugin = z.looseObject({
+  type: program,
+  capabilities: z.record(z.string(), z.boolean()).optional(),
+  ipam: z.looseObject({ type: program.optional() }).optional(),
+});
+const head = z.looseObject({ name, cniVersion: z.string().optional(), cniVersions: z.array(z.string()).optional() });
+const list = head.extend({ plugins: z.array(plugin).min(1) });
+
+/** What a network configuration is in a record. */
+export const networkConfigSchema: z.ZodType<NetworkConfig> = z.strictObject({
+  name,
+  cniVersion: z.string(),
+  plugins: z.array(plugin).min(1),
+});
+
+/** True for the names that are read from the configuration directory. */
+export function isConfigFile(file: string): boolean {
+  return /\.(conf|conflist|json)$/.test(file);
+}
+
+/**
+ * Reads a configuration file: a list (`.conflist`), one plugin (`.conf`), or either (`.json`). Throws with what is wrong, beginning
+ * with the field.
+ */
+export function parseNetworkConfig(file: string, text: string): NetworkConfig {
+  const value = parseJson(text);
+  const isList =
+    file.endsWith('.conflist') || (file.endsWith('.json') && typeof value === 'object' && value !== null && 'plugins' in value);
+  if (isList) {
+    const parsed = check(list, value);
+    return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: parsed.plugins };
+  }
+  const top = check(head, value);
+  return { name: top.name, cniVersion: chooseVersion(top), plugins: [check(plugin, value)] };
+}
+
+/** Names of the programs that a configuration needs, IPAM plugins included; what plugins delegate to further is theirs to know. */
+export function programsOf(config: NetworkConfig): readonly string[] {
+  const names = config.plugins.flatMap(({ type, ipam }) => (ipam?.type === undefined ? [type] : [type, ipam.type]));
+  return [...new Set(names)];
+}
+
+function chooseVersion(config: { cniVersion?: string | undefined; cniVersions?: readonly string[] | undefined }): string {
+  const offered = [...(config.cniVersions ?? []), ...(config.cniVersion === undefined ? [] : [config.cniVersion])];
+  const chosen = supportedCniVersions.findLast((version) => offered.includes(version));
+  if (chosen !== undefined) return chosen;
+  const found = offered.length === 0 ? 'is missing' : `${offered.join(', ')} is not supported`;
+  throw new Error(`cniVersion: ${found}; accepted: ${supportedCniVersions.join(', ')}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error('not JSON', { cause: error });
+  }
+}
+
+/** Checks a value; throws an error whose message begins with the field. */
+export function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const outcome = schema.safeParse(value);
+  if (outcome.success) return outcome.data;
+  const [issue] = outcome.error.issues;
+  const field = issue?.path.join('.') ?? '';
+  throw new Error(`${field === '' ? 'document' : field}: ${issue?.message ?? 'not valid'}`);
+}

@@ -1,0 +1,105 @@
+import type { DnsConfig, GuestInterface, InterfaceRoute, NetworkAttachment } from '../model/network.ts';
+import { familyOf, netmaskOf, networkOf, parseCidr, type Cidr } from './address.ts';
+import { bridgeName } from './joint-scripts.ts';
+
+/** What a DHCP server is told. */
+export interface DhcpSubject {
+  readonly guest: GuestInterface;
+  readonly dns: DnsConfig;
+  readonly hostname: string;
+}
+
+/** Where a DHCP server keeps its own things, and whom it runs as. */
+export interface DhcpPlace {
+  readonly pidFile: string;
+  readonly leaseFile: string;
+  readonly user: string;
+}
+
+/** An option's longest value (RFC 2132), bytes; dnsmasq refuses to start with a longer one. */
+const maxOptionBytes = 255;
+
+/**
+ * The arguments of a dnsmasq that serves exactly one client, which is on no subnet of the bridge: `shared-network` lets it answer for a
+ * subnet it has no address in (dnsmasq(8)). `undefined` when there is no IPv4 address to serve; IPv6 goes by cloud-init.
+ */
+export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readonly string[] | undefined {
+  const primary = primaryIpv4(subject.guest);
+  if (!primary) return undefined;
+  const [network = ''] = networkOf(primary).split('/');
+  return [
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    `--pid-file=${place.pidFile}`,
+    `--dhcp-leasefile=${place.leaseFile}`,
+    `--user=${place.user}`,
+    '--log-facility=/dev/null', // what a guest can make it say must not fill the disk; errors of the start go to stderr
+    '--quiet-dhcp',
+    '--port=0',
+    '--no-resolv',
+    '--no-hosts',
+    '--no-ping',
+    '--bind-interfaces',
+    `--interface=${bridgeName}`,
+    '--except-interface=lo',
+    '--dhcp-authoritative',
+    `--dhcp-range=${network},static,${netmaskOf(primary.prefixLength)},infinite`,
+    `--shared-network=${bridgeName},${network}`,
+    `--dhcp-host=${subject.guest.mac},${primary.address},infinite`,
+    ...optionArguments(subject),
+  ];
+}
+
+/** True when a guest has an IPv4 address, which DHCP gives it. */
+export function needsDhcp(attachment: NetworkAttachment): boolean {
+  return attachment.interfaces.some((guest) => primaryIpv4(guest) !== undefined);
+}
+
+function primaryIpv4(guest: GuestInterface): Cidr | undefined {
+  return guest.addresses.map(({ cidr }) => parseCidr(cidr)).find((cidr) => cidr?.family === 4);
+}
+
+function optionArguments({ guest, dns, hostname }: DhcpSubject): readonly string[] {
+  const routes = guest.routes.filter(({ destination }) => parseCidr(destination)?.family === 4);
+  const router = routes.find(({ destination }) => destination === '0.0.0.0/0')?.gateway;
+  const servers = dns.servers.filter((server) => familyOf(server) === 4);
+  const searches = fitting(dns.searches.map((search) => search.replace(/\.$/, '')).filter((search) => search !== ''));
+  const classless = classlessRoutes(routes);
+  return [
+    option('option:router', router === undefined ? [] : [router]), // without a value it is not sent; else dnsmasq would name itself
+    option('option:dns-server', servers),
+    ...(searches.length > 0 ? [option('option:domain-search', searches), option('option:domain-name', searches.slice(0, 1))] : []),
+    ...(hostname === '' ? [] : [option('12', [hostname])]),
+    `--dhcp-option-force=option:mtu,${guest.mtu}`,
+    ...(classless.length > 0 ? [`--dhcp-option-force=option:classless-static-route,${classless.join(',')}`] : []),
+  ];
+}
+
+/**
+ * Option 121 (RFC 3442), only where option 3 is not enough: routes beside the default one, or a default route over a gateway outside
+ * the subnet. It replaces option 3, so that the default route is in it too; 0.0.0.0 means "on the link".
+ */
+function classlessRoutes(routes: readonly InterfaceRoute[]): readonly string[] {
+  const isPlain = routes.every(({ destination, gateway }) => destination === '0.0.0.0/0' && gateway !== undefined);
+  if (isPlain) return [];
+  const onLinkFirst = routes.toSorted((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
+  return onLinkFirst.flatMap(({ destination, gateway }) => [destination, gateway ?? '0.0.0.0']);
+}
+
+/** As many search domains as one option holds, uncompressed (RFC 3397); the seed of cloud-init has them all. */
+function fitting(searches: readonly string[]): readonly string[] {
+  let bytes = 0;
+  return searches.filter((search) => {
+    bytes += search.length + 2;
+    return bytes <= maxOptionBytes;
+  });
+}
+
+function option(name: string, values: readonly string[]): string {
+  return [`--dhcp-option=${name}`, ...values].join(',');
+}
+
+/** What tells a DHCP server of ours from any other process: its command line holds this. */
+export function dhcpMark(place: Pick<DhcpPlace, 'pidFile'>): string {
+  return `--pid-file=${place.pidFile}`;
+}

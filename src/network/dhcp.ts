@@ -1,0 +1,110 @@
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isErrno } from '../lib/errno.ts';
+import { identify, isAlive, startHelper, stopHelper, type HelperIdentity } from '../lib/helper-process.ts';
+import { withTimeout } from '../lib/signals.ts';
+import { dhcpMark, dnsmasqArguments, type DhcpPlace, type DhcpSubject } from './dhcp-arguments.ts';
+
+/** DHCP servers of pods: one dnsmasq in each pod's netns, which outlives the daemon. */
+export interface Dhcp {
+  /**
+   * Starts a server and answers when it listens; starts none when there is no IPv4 address to serve. `started` is told its identity, to
+   * be recorded while it starts. On error it is ended.
+   */
+  readonly start: (request: DhcpRequest, started: (helper: HelperIdentity) => Promise<void>, signal: AbortSignal) => Promise<void>;
+  /** The living server of a sandbox: the recorded one, or the one that its pid file names; proved by its command line. */
+  readonly find: (sandboxId: string, recorded: HelperIdentity | undefined) => Promise<HelperIdentity | undefined>;
+  /** Ends a sandbox's server and removes its files; none is fine. */
+  readonly stop: (sandboxId: string, recorded: HelperIdentity | undefined) => Promise<void>;
+}
+
+/** What a server is started with. */
+export interface DhcpRequest extends DhcpSubject {
+  readonly sandboxId: string;
+  readonly netnsPath: string;
+}
+
+const readyTimeoutMs = 10_000;
+
+/** Makes the DHCP servers' keeper; their files are in `dir`, of root alone. */
+export async function makeDhcp(dir: string): Promise<Dhcp> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const user = await serverUser();
+
+  const filesOf = (sandboxId: string): DhcpPlace & { readonly logFile: string } => ({
+    pidFile: join(dir, `${sandboxId}.pid`),
+    leaseFile: join(dir, `${sandboxId}.leases`),
+    logFile: join(dir, `${sandboxId}.log`),
+    user,
+  });
+
+  async function start(request: DhcpRequest, started: (helper: HelperIdentity) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const files = filesOf(request.sandboxId);
+    const args = dnsmasqArguments(request, files);
+    if (!args) return;
+    await rm(files.logFile, { force: true });
+    const helper = await startHelper('nsenter', [`--net=${request.netnsPath}`, 'dnsmasq', ...args], { logFile: files.logFile });
+    try {
+      using deadline = withTimeout(signal, readyTimeoutMs, 'the start of dnsmasq');
+      const inode = statSync(request.netnsPath).ino;
+      await Promise.all([started(helper), untilListening(helper, inode, files.logFile, deadline)]);
+    } catch (error) {
+      await stop(request.sandboxId, helper);
+      throw error;
+    }
+  }
+
+  async function find(sandboxId: string, recorded: HelperIdentity | undefined): Promise<HelperIdentity | undefined> {
+    const { pidFile } = filesOf(sandboxId);
+    const isOurs = (helper: HelperIdentity | undefined): helper is HelperIdentity =>
+      helper !== undefined && isAlive(helper) && commandLine(helper.pid).includes(dhcpMark({ pidFile }));
+    if (isOurs(recorded)) return recorded;
+    const pid = Number.parseInt(await readFile(pidFile, 'utf8').catch(() => ''), 10);
+    const named = Number.isSafeInteger(pid) && pid > 1 ? identify(pid) : undefined;
+    return isOurs(named) ? named : undefined;
+  }
+
+  async function stop(sandboxId: string, recorded: HelperIdentity | undefined): Promise<void> {
+    const helper = await find(sandboxId, recorded);
+    if (helper) await stopHelper(helper);
+    const { pidFile, leaseFile, logFile } = filesOf(sandboxId);
+    await Promise.all([pidFile, leaseFile, logFile].map(async (file) => rm(file, { force: true })));
+  }
+
+  return { start, find, stop };
+}
+
+/** dnsmasq's own user where the distribution has one, else nobody: it gives up root after binding its socket. */
+async function serverUser(): Promise<string> {
+  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  return /^dnsmasq:/m.test(passwd) ? 'dnsmasq' : 'nobody';
+}
+
+/** Waits until UDP port 67 is bound in the pod's netns: before `nsenter` has entered it, /proc shows the host's sockets. */
+async function untilListening(helper: HelperIdentity, netnsInode: number, logFile: string, signal: AbortSignal): Promise<void> {
+  while (!isListening(helper.pid, netnsInode)) {
+    if (!isAlive(helper)) throw new Error(`dnsmasq ended at its start: ${(await readFile(logFile, 'utf8')).trim().slice(-1_000)}`);
+    await delay(2, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+function isListening(pid: number, netnsInode: number): boolean {
+  try {
+    if (statSync(`/proc/${pid}/ns/net`).ino !== netnsInode) return false;
+    return /^ *[0-9]+: [0-9A-F]{8}:0043 /m.test(readFileSync(`/proc/${pid}/net/udp`, 'latin1'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EINVAL')) return false; // it ended meanwhile: the caller sees that
+    throw error;
+  }
+}
+
+function commandLine(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return [];
+    throw error;
+  }
+}

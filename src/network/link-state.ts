@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import type { GuestInterface, InterfaceAddress, InterfaceRoute } from '../model/network.ts';
+import { networkOf, parseCidr, widthOf, type Cidr } from './address.ts';
+
+const address = z.object({
+  family: z.enum(['inet', 'inet6']),
+  local: z.string(),
+  /** The other end, of a point-to-point address; the prefix length is then its. */
+  address: z.string().optional(),
+  prefixlen: z.int(),
+  scope: z.string(),
+  broadcast: z.string().optional(),
+  dynamic: z.boolean().optional(),
+  noprefixroute: z.boolean().optional(),
+});
+const route = z.object({
+  type: z.string().optional(),
+  dst: z.string(),
+  gateway: z.string().optional(),
+  via: z.object({ family: z.string(), host: z.string() }).optional(),
+  table: z.union([z.string(), z.int()]).optional(),
+  protocol: z.string().optional(),
+  scope: z.string().optional(),
+  prefsrc: z.string().optional(),
+  metric: z.int().optional(),
+  flags: z.array(z.string()).optional(),
+  metrics: z.array(z.object({ mtu: z.int().optional(), advmss: z.int().optional() })).optional(),
+});
+const link = z.object({
+  ifname: z.string(),
+  link_type: z.string(),
+  address: z.string().optional(),
+  mtu: z.int(),
+  linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+  addr_info: z.array(address),
+});
+
+/** A route as the kernel has it (`ip -json -details route`), of the family that it was listed under. */
+export type LinkRoute = z.infer<typeof route> & { readonly family: 4 | 6 };
+
+/** The CNI's interface as ADD left it: everything that has to be put back before DEL. */
+export interface LinkState {
+  readonly name: string;
+  /** Kind of link in the kernel's words (`veth`), empty for a physical device. */
+  readonly kind: string;
+  readonly linkType: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly ipv6Disabled: boolean;
+  /** Addresses that somebody set; those that the kernel makes up (link-local, by advertisement) come back by themselves. */
+  readonly addresses: readonly z.infer<typeof address>[];
+  /** Routes out of the interface in all tables but the kernel's own. */
+  readonly routes: readonly LinkRoute[];
+}
+
+/** What a link's state is in a record. */
+export const linkStateSchema: z.ZodType<LinkState> = z.strictObject({
+  name: z.string(),
+  kind: z.string(),
+  linkType: z.string(),
+  mac: z.string(),
+  mtu: z.int(),
+  ipv6Disabled: z.boolean(),
+  addresses: z.array(address),
+  routes: z.array(route.extend({ family: z.union([z.literal(4), z.literal(6)]) })),
+});
+
+/**
+ * A shell program for the pod's netns that prints the state of interface `$1`: one line with `disable_ipv6`, then three JSON documents,
+ * one a line. One process tree instead of four starts; nothing of a pod is in its text.
+ */
+export const linkStateProgram = [
+  'value=1',
+  'read -r value < "/proc/sys/net/ipv6/conf/$1/disable_ipv6"',
+  'echo "$value"',
+  'set -e',
+  'ip -details -json address show dev "$1"; echo',
+  'ip -4 -details -json route show table all dev "$1"; echo',
+  'ip -6 -details -json route show table all dev "$1"; echo',
+].join('\n');
+
+/** Reads what `linkStateProgram` printed. Throws when it is not that. */
+export function parseLinkState(text: string): LinkState {
+  const [disabled = '', ...documents] = text.split('\n').filter((line) => line.trim() !== '');
+  const [links, routes4, routes6] = documents.map((line): unknown => JSON.parse(line));
+  const [found] = z.array(link).parse(links);
+  if (!found?.address) throw new Error('the interface has no hardware address');
+  const routes = [...readRoutes(4, routes4), ...readRoutes(6, routes6)];
+  return {
+    name: found.ifname,
+    kind: found.linkinfo?.info_kind ?? '',
+    linkType: found.link_type,
+    mac: found.address,
+    mtu: found.mtu,
+    ipv6Disabled: disabled.trim() !== '0',
+    addresses: found.addr_info.filter(({ scope, dynamic }) => scope !== 'link' && dynamic !== true),
+    routes,
+  };
+}
+
+function readRoutes(family: 4 | 6, value: unknown): readonly LinkRoute[] {
+  return z
+    .array(route)
+    .parse(value ?? [])
+    .filter(
+      ({ table, type = 'unicast', dst, protocol }) => table !== 'local' && type === 'unicast' && dst !== 'fe80::/64' && protocol !== 'ra',
+    )
+    .map((found) => ({ ...found, family }));
+}
+
+/** Why an interface cannot be put on a bridge; `undefined` when it can. */
+export function whyNotBridgeable(state: LinkState): string | undefined {
+  const fix = 'use a plugin that makes a veth pair, such as bridge or ptp';
+  if (['ipvlan', 'ipvtap', 'macvlan', 'macvtap'].includes(state.kind)) {
+    return `it made an interface of type ${state.kind}, which cannot carry a VM's frames over a bridge; ${fix}`;
+  }
+  return state.linkType === 'ether' ? undefined : `it made an interface of type ${state.linkType}, not an Ethernet one; ${fix}`;
+}
+
+/**
+ * The interface as a guest has to be told: addresses from the CNI result, everything else from the kernel, since some plugins set
+ * routes that their result leaves out. An address whose network is not on the link (ptp, Calico) becomes one of full length, or the
+ * guest would ask for its neighbours where nobody answers.
+ */
+export function guestInterface(state: LinkState, addresses: readonly InterfaceAddress[]): GuestInterface {
+  const main = state.routes.filter(({ table = 'main' }) => table === 'main');
+  const onLink = new Set(main.filter((found) => gatewayOf(found) === undefined).map((found) => destinationOf(found)));
+  const connected = new Set<string>();
+  const told = addresses.map(({ cidr, ...rest }): InterfaceAddress => {
+    const parsed = parseCidr(cidr);
+    if (!parsed) return { cidr, ...rest };
+    const network = networkOf(parsed);
+    if (onLink.has(network)) connected.add(network);
+    return { cidr: `${parsed.address}/${onLink.has(network) ? parsed.prefixLength : widthOf(parsed.family)}`, ...rest };
+  });
+  const routes = main.map((found): InterfaceRoute => {
+    const gateway = gatewayOf(found);
+    return { destination: destinationOf(found), ...(gateway === undefined ? {} : { gateway }) };
+  });
+  return {
+    name: state.name,
+    mac: state.mac,
+    mtu: state.mtu,
+    addresses: told,
+    routes: routes.filter(({ destination }) => !connected.has(destination)),
+  };
+}
+
+/** A route's destination with prefix length. */
+export function destinationOf(found: LinkRoute): string {
+  if (found.dst === 'default') return found.family === 4 ? '0.0.0.0/0' : '::/0';
+  return found.dst.includes('/') ? found.dst : `${found.dst}/${widthOf(found.family)}`;
+}
+
+/** A route's next hop, of its own family. */
+export function gatewayOf(found: LinkRoute): string | undefined {
+  return found.gateway ?? (found.via?.family === (found.family === 4 ? 'inet' : 'inet6') ? found.via.host : undefined);
+}
+
+/** The addresses of a state, taken apart. */
+export function cidrsOf(state: LinkState): readonly Cidr[] {
+  return state.addresses.flatMap(({ address: peer, local, prefixlen }) => parseCidr(`${peer ?? local}/${prefixlen}`) ?? []);
+}

@@ -1,0 +1,17 @@
+import type { Log } from '../lib/log.ts';
+import type { Records } from '../records/records.ts';
+import type { AttachmentRecord } from './attachment-record.ts';
+import type { CniDirectory } from './cni-directory.ts';
+import type { Cni } from './cni.ts';
+import type { Dhcp } from './dhcp.ts';
+import type { Namespaces } from './netns.ts';
+
+/** What the room's use cases work with; built once by `makeNetwork`. */
+export interface Parts {
+  readonly records: Records<AttachmentRecord>;
+  readonly namespaces: Namespaces;
+  readonly cni: Cni;
+  readonly directory: CniDirectory;
+  readonly dhcp: Dhcp;
+  readonly log: Log;
+}

@@ -1,0 +1,247 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { silentLog } from '../../../src/lib/log.ts';
+import { randomId } from '../../../src/lib/ids.ts';
+import { makeNetwork, type AttachRequest, type Network } from '../../../src/network/network.ts';
+
+/** Runs a program; throws with its stderr. */
+export function run(program: string, ...args: readonly string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** A signal for calls that a test expects to end soon. */
+export function soon(): AbortSignal {
+  return AbortSignal.timeout(30_000);
+}
+
+/** What could be left behind by a network: compared before and after. */
+export interface Traces {
+  readonly namespaces: readonly string[];
+  readonly links: readonly string[];
+  readonly hostLinks: readonly string[];
+  readonly iptables: readonly string[];
+  readonly leases: readonly string[];
+  readonly records: readonly string[];
+  readonly processes: readonly string[];
+}
+
+/**
+ * A node for pod networks that touches nothing of the machine: real CNI plugins run in a network namespace of the test's own, which
+ * stands for the host's; only taps appear in the machine's, as they must.
+ */
+export interface TestNode {
+  readonly dir: string;
+  readonly netns: string;
+  readonly netnsDir: string;
+  readonly runtimeDir: string;
+  readonly binDir: string;
+  readonly confDir: string;
+  readonly stateDir: string;
+  readonly journal: string;
+  /** Opens a network on the node's directories, as a daemon that starts; closed when the test ends. */
+  readonly open: (cniTimeoutMs?: number) => Promise<Network>;
+  readonly configure: (plugins: readonly object[], file?: string) => void;
+  readonly traces: () => Traces;
+  readonly calls: () => readonly PluginCall[];
+  /** Runs a program in the node's namespace. */
+  readonly inside: (...argv: readonly [string, ...string[]]) => string;
+}
+
+const call = z.object({
+  command: z.string(),
+  env: z.record(z.string(), z.string()),
+  input: z.record(z.string(), z.unknown()),
+  state: z.unknown(),
+});
+
+/** A call that a plugin double wrote down. */
+export type PluginCall = z.infer<typeof call>;
+
+/** Makes a node; everything of it is removed when the test ends, also when it fails. */
+export function makeNode(): TestNode {
+  const dir = mkdtempSync(join(tmpdir(), 'vmlet-net-'));
+  const at = (name: string): string => join(dir, name);
+  const [netns, netnsDir, runtimeDir, binDir, confDir, stateDir, journal] = [
+    at('node'),
+    at('netns'),
+    at('run'),
+    at('bin'),
+    at('conf'),
+    at('state'),
+    at('journal'),
+  ];
+  for (const path of [binDir, confDir]) mkdirSync(path);
+  writeFileSync(netns, '');
+  run('unshare', `--net=${netns}`, 'ip', 'link', 'set', 'dev', 'lo', 'up');
+  onTestFinished(() => cleanUp(dir, netns, netnsDir, runtimeDir));
+  for (const plugin of readdirSync('/usr/lib/cni')) script(join(binDir, plugin), `exec nsenter --net=${netns} /usr/lib/cni/${plugin}`);
+  script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
+
+  async function open(cniTimeoutMs = 20_000): Promise<Network> {
+    const cni = { confDir, binDirs: ['/nonexistent', binDir], timeoutMs: cniTimeoutMs, pollMs: 200 };
+    const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni }, { log: silentLog });
+    onTestFinished(network.close);
+    return network;
+  }
+
+  const inside = (...argv: readonly string[]): string => run('nsenter', `--net=${netns}`, ...argv);
+  return {
+    dir,
+    netns,
+    netnsDir,
+    runtimeDir,
+    binDir,
+    confDir,
+    stateDir,
+    journal,
+    open,
+    configure: (plugins, file = '10-test.conflist') =>
+      writeFileSync(join(confDir, file), JSON.stringify({ cniVersion: '1.0.0', name: 'testnet', plugins })),
+    inside,
+    traces: () => ({
+      namespaces: list(netnsDir),
+      links: linkNames(inside('ip', '-json', 'link')),
+      hostLinks: linkNames(run('ip', '-json', 'link')),
+      iptables: [...inside('iptables-save').split('\n'), ...inside('ip6tables-save').split('\n')].filter((line) => line.startsWith('-A')),
+      leases: list(join(dir, 'ipam', 'testnet')).filter((name) => /^[0-9a-f]+[.:]/.test(name)),
+      records: list(join(stateDir, 'attachments')),
+      processes: processesOf(dir),
+    }),
+    calls: () =>
+      readFileSync(journal, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => call.parse(JSON.parse(line))),
+  };
+}
+
+/** The usual bridge plugin, with addresses from a range of its own. */
+export function bridgePlugin(node: TestNode, more: object = {}): object {
+  const ranges = [[{ subnet: '10.213.7.0/24' }]];
+  const ipam = { type: 'host-local', dataDir: join(node.dir, 'ipam'), ranges, routes: [{ dst: '0.0.0.0/0' }] };
+  return { type: 'bridge', bridge: 'cni-test', isGateway: true, ipMasq: true, ipam, ...more };
+}
+
+/** What a sandbox asks for; a fresh one each time. */
+export function request(more: Partial<AttachRequest> = {}): AttachRequest {
+  return {
+    sandboxId: randomId(),
+    metadata: { name: 'web', namespace: 'default', uid: 'f0a1', attempt: 0 },
+    hostname: 'web',
+    dns: { servers: ['10.96.0.10'], searches: ['default.svc.cluster.local', 'svc.cluster.local'], options: ['ndots:5'] },
+    portMappings: [],
+    annotations: {},
+    ...more,
+  };
+}
+
+/** Stands for a VM: a namespace with an interface whose other end is in the host's, named as a tap would be. */
+export interface TestGuest {
+  readonly tap: string;
+  readonly inside: (...argv: readonly [string, ...string[]]) => string;
+  /** One try of DHCP: what the client was given, by its own names; `undefined` when nobody answered. Addresses and routes are set. */
+  readonly dhcp: () => Readonly<Record<string, string>> | undefined;
+}
+
+/** Makes a guest whose interface has `mac`; removed when the test ends. */
+export function makeGuest(node: TestNode, mac: string): TestGuest {
+  const tag = randomBytes(4).toString('hex');
+  const netns = join(node.dir, `guest-${tag}`);
+  const tap = `tg${tag}`;
+  writeFileSync(netns, '');
+  run('unshare', `--net=${netns}`, 'ip', 'link', 'set', 'dev', 'lo', 'up');
+  onTestFinished(() => {
+    spawnSync('ip', ['link', 'del', 'dev', tap]);
+    run('umount', '--lazy', netns);
+  });
+  run('ip', 'link', 'add', 'name', tap, 'type', 'veth', 'peer', 'name', 'g0', 'address', mac, 'netns', netns);
+  const inside = (...argv: readonly string[]): string => run('nsenter', `--net=${netns}`, ...argv);
+  inside('ip', 'link', 'set', 'dev', 'g0', 'up');
+  const answer = `${netns}.lease`;
+  const configure = join(node.dir, `udhcpc-${tag}`);
+  script(configure, udhcpcScript.replace('ANSWER', answer));
+  const dhcp = (): Readonly<Record<string, string>> | undefined => {
+    rmSync(answer, { force: true });
+    const asked = ['mtu', 'search', 'staticroutes'].flatMap((name) => ['-O', name]);
+    spawnSync('nsenter', [
+      `--net=${netns}`,
+      'busybox',
+      'udhcpc',
+      '-i',
+      'g0',
+      '-f',
+      '-q',
+      '-n',
+      '-t',
+      '4',
+      '-T',
+      '1',
+      '-s',
+      configure,
+      ...asked,
+    ]);
+    if (!existsSync(answer)) return undefined;
+    return Object.fromEntries(
+      readFileSync(answer, 'utf8')
+        .split('\n')
+        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
+  };
+  return { tap, inside, dhcp };
+}
+
+/** What a DHCP client's script does: classless routes instead of the router where there are any (RFC 3442). */
+const udhcpcScript = `[ "$1" = bound ] || exit 0
+env > ANSWER
+ip addr replace "$ip/$mask" dev "$interface"
+if [ -n "$staticroutes" ]; then
+  set -- $staticroutes
+  while [ $# -ge 2 ]; do
+    if [ "$2" = 0.0.0.0 ]; then ip route replace "$1" dev "$interface"; else ip route replace "$1" via "$2" dev "$interface"; fi
+    shift 2
+  done
+elif [ -n "$router" ]; then ip route replace default via "$router" dev "$interface"; fi`;
+
+function script(file: string, text: string): void {
+  writeFileSync(file, `#!/bin/sh\n${text}\n`);
+  chmodSync(file, 0o755);
+}
+
+function list(dir: string): readonly string[] {
+  return existsSync(dir) ? readdirSync(dir).toSorted() : [];
+}
+
+function linkNames(json: string): readonly string[] {
+  const links = z.array(z.object({ ifname: z.string() })).parse(JSON.parse(json));
+  return links
+    .map(({ ifname }) => ifname)
+    .filter((name) => !name.startsWith('tg') && name !== 'cni-test')
+    .toSorted();
+}
+
+/** Processes whose command line names the directory. */
+function processesOf(dir: string): readonly string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+        return line.includes(dir) ? [`${pid} ${line}`] : [];
+      } catch {
+        return []; // ended meanwhile
+      }
+    });
+}
+
+function cleanUp(dir: string, netns: string, netnsDir: string, runtimeDir: string): void {
+  for (const line of processesOf(runtimeDir)) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  for (const name of list(netnsDir)) spawnSync('umount', ['--lazy', join(netnsDir, name)]);
+  spawnSync('umount', ['--lazy', netnsDir]);
+  run('umount', '--lazy', netns);
+  rmSync(dir, { recursive: true, force: true });
+}

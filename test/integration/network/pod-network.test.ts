@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { bridgePlugin, makeGuest, makeNode, request, run, soon } from './node.ts';
+
+describe('a pod network of real plugins', () => {
+  it('gives a pod its address, and leaves nothing behind', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'portmap', capabilities: { portMappings: true } }]);
+    const network = await node.open();
+    const before = node.traces();
+    const wanted = request({ portMappings: [{ protocol: 'TCP', containerPort: 80, hostPort: 8080, hostIp: '' }] });
+    const attachment = await network.attach(wanted, soon());
+    expect(attachment.ips).toEqual(['10.213.7.2']);
+    expect(attachment.netnsPath).toBe(join(node.netnsDir, `vmlet-${wanted.sandboxId.slice(0, 12)}`));
+    expect(attachment.interfaces).toEqual([
+      {
+        name: 'eth0',
+        mac: expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+        mtu: 1500,
+        addresses: [{ cidr: '10.213.7.2/24', gateway: '10.213.7.1' }],
+        routes: [{ destination: '0.0.0.0/0', gateway: '10.213.7.1' }],
+      },
+    ]);
+    expect(attachment.dns).toEqual(wanted.dns);
+    expect(network.attachment(wanted.sandboxId)).toEqual(attachment);
+    expect(await network.isAlive(wanted.sandboxId)).toBe(true);
+    expect(node.traces().iptables.filter((line) => line.includes('8080'))).not.toEqual([]);
+    expect(run('nsenter', `--net=${attachment.netnsPath}`, 'ip', '-br', 'link', 'show', 'dev', 'lo')).toContain('UP');
+    expect(await network.attach(wanted, soon())).toEqual(attachment);
+
+    await network.detach(wanted.sandboxId, soon());
+    const after = node.traces();
+    expect(after.iptables.filter((line) => line.includes('8080') || line.includes('10.213.7.2'))).toEqual([]);
+    expect({ ...after, iptables: [] }).toEqual({ ...before, iptables: [] });
+    expect(network.attachment(wanted.sandboxId)).toBeUndefined();
+    expect(await network.isAlive(wanted.sandboxId)).toBe(false);
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('hands address, MAC and routes to the guest over DHCP', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node, { mtu: 1400 })]);
+    const network = await node.open();
+    const wanted = request();
+    const attachment = await network.attach(wanted, soon());
+    const guest = makeGuest(node, attachment.interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    expect(guest.dhcp()).toMatchObject({
+      ip: '10.213.7.2',
+      mask: '24',
+      router: '10.213.7.1',
+      dns: '10.96.0.10',
+      search: 'default.svc.cluster.local svc.cluster.local',
+      domain: 'default.svc.cluster.local',
+      mtu: '1400',
+      hostname: 'web',
+      lease: '4294967295',
+      serverid: '169.254.254.254',
+    });
+    guest.inside('busybox', 'ping', '-c', '1', '-W', '5', '10.213.7.1');
+    node.inside('busybox', 'ping', '-c', '1', '-W', '5', '10.213.7.2');
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('serves the next VM of the same sandbox', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const wanted = request();
+    const { interfaces } = await network.attach(wanted, soon());
+    for (let vm = 0; vm < 2; vm += 1) {
+      const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+      await network.joinTap(wanted.sandboxId, guest.tap, soon());
+      expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
+      await network.removeTap(wanted.sandboxId, guest.tap, soon());
+      await network.removeTap(wanted.sandboxId, guest.tap, soon());
+      expect(node.traces().processes).toEqual([]);
+    }
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('tells a guest behind ptp the way to its gateway', async () => {
+    const node = makeNode();
+    const ipam = {
+      type: 'host-local',
+      dataDir: join(node.dir, 'ipam'),
+      ranges: [[{ subnet: '10.213.8.0/24' }]],
+      routes: [{ dst: '0.0.0.0/0' }],
+    };
+    node.configure([{ type: 'ptp', ipMasq: true, ipam }]);
+    const network = await node.open();
+    const wanted = request();
+    const attachment = await network.attach(wanted, soon());
+    expect(attachment.ips).toEqual(['10.213.8.2']);
+    expect(attachment.interfaces[0]?.addresses).toEqual([{ cidr: '10.213.8.2/32', gateway: '10.213.8.1' }]);
+    const guest = makeGuest(node, attachment.interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    const lease = guest.dhcp();
+    expect(lease).toMatchObject({ ip: '10.213.8.2', mask: '32' });
+    expect(lease?.['staticroutes']).toContain('10.213.8.1/32 0.0.0.0');
+    expect(lease?.['staticroutes']).toContain('0.0.0.0/0 10.213.8.1');
+    guest.inside('busybox', 'ping', '-c', '1', '-W', '5', '10.213.8.1');
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toMatchObject({ iptables: [], leases: [], namespaces: [] });
+  });
+
+  it('makes taps of the VM alone, and replaces a leftover', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const wanted = request();
+    const tap = `tg${wanted.sandboxId.slice(0, 8)}`;
+    const { netnsPath } = await network.attach(wanted, soon());
+    await network.makeTap(tap, 4711, soon());
+    await network.makeTap(tap, 4712, soon());
+    const made = run('ip', '-details', 'link', 'show', 'dev', tap);
+    expect(made).toContain('user 4712');
+    expect(made).toContain('vnet_hdr on');
+    expect(made).toContain('state DOWN');
+    await network.joinTap(wanted.sandboxId, tap, soon());
+    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow();
+    expect(run('nsenter', `--net=${netnsPath}`, 'ip', '-details', 'link', 'show', 'dev', tap)).toContain('master vmlet0');
+    await network.removeTap(wanted.sandboxId, tap, soon());
+    expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', tap)).toThrow();
+    await network.makeTap(tap, 4713, soon());
+    await network.removeTap(wanted.sandboxId, tap, soon());
+    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow();
+    await network.detach(wanted.sandboxId, soon());
+  });
+});
