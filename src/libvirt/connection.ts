@@ -94,7 +94,7 @@ export function makeConnection(socket: Socket, options: ConnectionOptions): Conn
 
   function end(reason: Error): void {
     if (lost !== undefined) return;
-    lost = new LibvirtConnectionLostError(`connection to libvirtd lost: ${reason.message}`, { cause: reason });
+    lost = asLost(reason);
     keepalive?.stop();
     socket.destroy();
     pending.rejectAll(lost);
@@ -157,6 +157,12 @@ function unexpected({ program: from, procedure, type, serial, status }: FrameHea
   return new LibvirtProtocolError(
     `unexpected message: program 0x${from.toString(16)}, procedure ${procedure}, type ${type}, serial ${serial}, status ${status}`,
   );
+}
+
+/** The reason may itself be the loss of another connection, which took this one with it. */
+function asLost(reason: Error): LibvirtConnectionLostError {
+  if (reason instanceof LibvirtConnectionLostError) return reason;
+  return new LibvirtConnectionLostError(`connection to libvirtd lost: ${reason.message}`, { cause: reason });
 }
 
 function asError(thrown: unknown): Error {

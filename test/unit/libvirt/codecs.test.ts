@@ -41,7 +41,7 @@ interface Case {
 }
 
 function carries<T>(name: string, codec: Codec<T>, values: fc.Arbitrary<T>): Case {
-  return { name, codec: codec as Codec<unknown>, values };
+  return { name, codec, values };
 }
 
 const cases: readonly Case[] = [
@@ -92,13 +92,21 @@ describe.each(cases)('$name', ({ codec, values }) => {
   });
 
   test('answers random bytes with a value or an XdrError', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 256 }), (bytes) => decodesOrRefuses(codec, Buffer.from(bytes))));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 256 }), (bytes) => {
+        expect(refusal(codec, Buffer.from(bytes))).toSatisfy(cleanRefusal);
+      }),
+    );
   });
 });
 
 describe.each(Object.entries(eventLayouts))('event %s', (_kind, { codec }) => {
   test('answers random bytes with a value or an XdrError', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 256 }), (bytes) => decodesOrRefuses(codec, Buffer.from(bytes))));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 256 }), (bytes) => {
+        expect(refusal(codec, Buffer.from(bytes))).toSatisfy(cleanRefusal);
+      }),
+    );
   });
 
   test('is not for sending', () => {
@@ -151,10 +159,16 @@ test('a name such as __proto__ is a parameter like any other', () => {
   expect(decodeXdr(typedParameters, encodeXdr(typedParameters, values, limit))).toEqual(values);
 });
 
-function decodesOrRefuses(codec: Codec<unknown>, bytes: Buffer): void {
+/** What decoding throws, if anything. */
+function refusal(codec: Codec<unknown>, bytes: Buffer): unknown {
   try {
     decodeXdr(codec, bytes);
+    return undefined;
   } catch (error) {
-    expect(error).toBeInstanceOf(XdrError);
+    return error;
   }
+}
+
+function cleanRefusal(thrown: unknown): boolean {
+  return thrown === undefined || thrown instanceof XdrError;
 }
