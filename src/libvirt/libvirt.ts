@@ -11,8 +11,6 @@ import { streamProcedures } from './procedures/streams.ts';
 import { makeReconnector, type LibvirtClientState } from './reconnect.ts';
 import { openSession, type Session } from './session.ts';
 
-export type { LibvirtCalls } from './calls.ts';
-export type { Domain, DomainRef, TypedParameters, TypedValue } from './domain.ts';
 export {
   isLibvirtError,
   isNoAnswer,
@@ -22,13 +20,24 @@ export {
   LibvirtTimeoutError,
   LibvirtUnavailableError,
 } from './errors.ts';
+export { libvirtNumbers } from './numbers.ts';
+/** @public Types of arguments and answers. */
+export type { LibvirtCalls } from './calls.ts';
+/** @public */
+export type { Domain, DomainRef, TypedParameters, TypedValue } from './domain.ts';
+/** @public */
 export type { DomainEvent, DomainEventKind, LifecycleEvent } from './events.ts';
-export * as libvirtNumbers from './flags.ts';
+/** @public */
 export type { LibvirtClientOptions } from './options.ts';
+/** @public */
 export type { DomainCapabilitiesQuery, NodeInfo } from './procedures/host.ts';
+/** @public */
 export type { DomainInfo, DomainState, DomainStatus } from './procedures/lookup.ts';
+/** @public */
 export type { MetadataChange, MetadataQuery } from './procedures/metadata.ts';
+/** @public */
 export type { DomainStatistics } from './procedures/statistics.ts';
+/** @public */
 export type { LibvirtClientState } from './reconnect.ts';
 
 /** What a client tells its listeners. */

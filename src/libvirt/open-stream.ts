@@ -18,7 +18,7 @@ export async function openStream<A extends readonly unknown[]>(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Duplex> {
   const connection = await openConnection({ ...options, keepalive: undefined, onEvent: () => {} }, signal);
-  void session.ended.then(connection.end);
+  session.adopt(connection);
   try {
     return await connection.openStream(target, args, { timeoutMs: options.callTimeoutMs, signal });
   } catch (error) {

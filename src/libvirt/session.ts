@@ -14,6 +14,8 @@ export interface Session {
   readonly control: Connection;
   /** Hands over the events so far, and each one from now on. */
   readonly deliverEvents: (listener: (event: DomainEvent) => void) => void;
+  /** Makes another connection end when these do. */
+  readonly adopt: (connection: Connection) => void;
   /** Resolves, with the reason, when the first of the two has ended; both have then. */
   readonly ended: Promise<LibvirtConnectionLostError>;
   /** Takes leave of libvirtd, for at most half a second, and ends both. */
@@ -28,13 +30,17 @@ export async function openSession(
 ): Promise<Session> {
   const early: DomainEvent[] = [];
   let listener = (event: DomainEvent): void => void early.push(event);
-  const open: Connection[] = [];
-  const endAll = (reason: Error): void => open.forEach((connection) => connection.end(reason));
+  const open = new Set<Connection>();
+  let over: Error | undefined;
+  const endAll = (reason: Error): void => {
+    over = reason;
+    for (const connection of open) connection.end(reason);
+  };
   try {
     const query = await openConnection({ ...options, onEvent: (event) => listener(event) }, signal);
-    open.push(query);
+    open.add(query);
     const control = await openConnection({ ...options, onEvent: () => {} }, signal);
-    open.push(control);
+    open.add(control);
     for (const kind of events) {
       await query.call(eventProcedures.register, [eventLayouts[kind].id, undefined], { timeoutMs: options.connectTimeoutMs, signal });
     }
@@ -44,12 +50,19 @@ export async function openSession(
       query,
       control,
       ended,
+      adopt(connection) {
+        open.add(connection);
+        void connection.ended.then(() => open.delete(connection));
+        if (over !== undefined) connection.end(over);
+      },
       deliverEvents(next) {
         listener = next;
         for (const event of early.splice(0)) next(event);
       },
       async close() {
-        const goodbyes = open.map((connection) => connection.call(connectionProcedures.close, [], { timeoutMs: goodbyeTimeoutMs }));
+        const goodbyes = [query, control].map((connection) =>
+          connection.call(connectionProcedures.close, [], { timeoutMs: goodbyeTimeoutMs }),
+        );
         await Promise.allSettled(goodbyes);
         endAll(new Error('this client closed it'));
       },

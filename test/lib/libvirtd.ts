@@ -1,12 +1,28 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from './wait.ts';
 
-/** A libvirtd of a test's own: nothing of the host's libvirt is read or written. */
+/**
+ * A libvirtd of a test's own: nothing of the host's libvirt is read or written. (Where the host has no `/run/libvirt` and the like, an
+ * empty directory is made there, as a mount point.) What libvirt found out about QEMU, 4-5 s of probing, is kept in `probeCache` for the
+ * next one; libvirt itself checks whether it still holds.
+ */
 export interface PrivateLibvirtd extends AsyncDisposable {
   readonly socketPath: string;
   /** Its `/run/libvirt`: pid files of VMs are in `<runDir>/qemu`. */
@@ -29,6 +45,8 @@ export interface PrivateLibvirtdOptions {
   readonly libvirtdConf?: string;
   readonly qemuConf?: string;
 }
+
+const probeCache = join(import.meta.dirname, '../../node_modules/.cache/vmlet-libvirt/capabilities');
 
 const libvirtdConf = `
 auth_unix_rw = "none"
@@ -78,11 +96,15 @@ export async function startLibvirtd(options: PrivateLibvirtdOptions = {}): Promi
   writeFileSync(at('etc/libvirt/libvirtd.conf'), libvirtdConf + (options.libvirtdConf ?? ''));
   writeFileSync(at('etc/libvirt/qemu.conf'), qemuConf + (options.qemuConf ?? ''));
   const socketPath = at('run/libvirt/libvirt-sock');
+  const capabilities = at('var/cache/libvirt/qemu/capabilities');
+  if (existsSync(probeCache)) cpSync(probeCache, capabilities, { recursive: true });
   let child: ChildProcess | undefined;
 
   async function launch(): Promise<void> {
     const log = openSync(at('libvirtd.log'), 'a');
-    const started = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', dir], { stdio: ['ignore', log, log] });
+    const started = spawn('/usr/bin/unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', dir], {
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     child = started;
     await waitFor(
@@ -107,6 +129,7 @@ export async function startLibvirtd(options: PrivateLibvirtdOptions = {}): Promi
   async function stop(): Promise<void> {
     await end('SIGTERM');
     for (const pid of vmPids(at('run/libvirt/qemu'))) await endVm(pid);
+    keepProbes(capabilities);
     rmSync(dir, { recursive: true, force: true });
   }
 
@@ -139,6 +162,16 @@ async function answers(socketPath: string): Promise<boolean> {
     return true;
   } finally {
     socket.destroy();
+  }
+}
+
+/** Files appear whole, so that another test may read them at the same time. */
+function keepProbes(capabilities: string): void {
+  mkdirSync(probeCache, { recursive: true });
+  for (const name of listed(capabilities).filter((file) => file.endsWith('.xml'))) {
+    const draft = join(probeCache, `${name}.${process.pid}`);
+    cpSync(join(capabilities, name), draft);
+    renameSync(draft, join(probeCache, name));
   }
 }
 

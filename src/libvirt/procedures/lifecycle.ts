@@ -4,7 +4,7 @@ import { procedure } from './procedure.ts';
 
 type Change = [domain: DomainRef, flags: number];
 
-/** Makes, starts, stops and forgets domains. Flags are those of `flags.ts`; 0 for none. */
+/** Makes, starts, stops and forgets domains. Flags are those of `libvirtNumbers`; 0 for none. */
 export const lifecycleProcedures = {
   /** Makes a domain known, not started; `domainDefineFlag`. */
   define: procedure<[xml: string, flags: number], Domain>(350, [string, uint], domain),

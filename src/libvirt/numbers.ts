@@ -1,22 +1,20 @@
-/** Numbers of libvirt's public API (libvirt-domain.h, virterror.h) that its callers combine or compare; combine flags with `|`. */
-
 /** `domains.create` and `domains.createXml`: virDomainCreateFlags. */
-export const domainCreateFlag = { paused: 1, autodestroy: 2, bypassCache: 4, forceBoot: 8, validate: 16, resetNvram: 32 } as const;
+const domainCreateFlag = { paused: 1, autodestroy: 2, bypassCache: 4, forceBoot: 8, validate: 16, resetNvram: 32 } as const;
 
 /** `domains.define`: virDomainDefineFlags. */
-export const domainDefineFlag = { validate: 1 } as const;
+const domainDefineFlag = { validate: 1 } as const;
 
 /** `domains.shutdown`: virDomainShutdownFlagValues; 0 lets the driver choose. */
-export const domainShutdownFlag = { acpiPowerButton: 1, guestAgent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
+const domainShutdownFlag = { acpiPowerButton: 1, guestAgent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
 
 /** `domains.reboot`: virDomainRebootFlagValues. */
-export const domainRebootFlag = { acpiPowerButton: 1, guestAgent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
+const domainRebootFlag = { acpiPowerButton: 1, guestAgent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
 
 /** `domains.destroy`: virDomainDestroyFlagsValues; `graceful` never goes further than SIGTERM. */
-export const domainDestroyFlag = { graceful: 1, removeLogs: 2 } as const;
+const domainDestroyFlag = { graceful: 1, removeLogs: 2 } as const;
 
 /** `domains.undefine`: virDomainUndefineFlagsValues. */
-export const domainUndefineFlag = {
+const domainUndefineFlag = {
   managedSave: 1,
   snapshotsMetadata: 2,
   nvram: 4,
@@ -27,10 +25,10 @@ export const domainUndefineFlag = {
 } as const;
 
 /** `domains.xml`: virDomainXMLFlags. `secure` also tells secrets. */
-export const domainXmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const;
+const domainXmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const;
 
 /** `domains.list`: virConnectListAllDomainsFlags; 0 lists all. */
-export const domainListFlag = {
+const domainListFlag = {
   active: 1,
   inactive: 2,
   persistent: 4,
@@ -42,13 +40,13 @@ export const domainListFlag = {
 } as const;
 
 /** `domains.metadata` and `domains.setMetadata`: virDomainModificationImpact. */
-export const domainAffect = { current: 0, live: 1, config: 2 } as const;
+const domainAffect = { current: 0, live: 1, config: 2 } as const;
 
 /** `domains.metadata` and `domains.setMetadata`: virDomainMetadataType. */
-export const domainMetadataType = { description: 0, title: 1, element: 2 } as const;
+const domainMetadataType = { description: 0, title: 1, element: 2 } as const;
 
 /** `domains.statistics`, the groups asked for: virDomainStatsTypes; 0 asks for all. */
-export const domainStatsGroup = {
+const domainStatsGroup = {
   state: 1,
   cpu: 2,
   balloon: 4,
@@ -62,7 +60,7 @@ export const domainStatsGroup = {
 } as const;
 
 /** `domains.statistics`: virConnectGetAllDomainStatsFlags. `nowait` leaves out what a busy domain cannot tell at once. */
-export const domainStatsFlag = {
+const domainStatsFlag = {
   active: 1,
   inactive: 2,
   persistent: 4,
@@ -77,19 +75,19 @@ export const domainStatsFlag = {
 } as const;
 
 /** `openConsole`: virDomainConsoleFlags. `force` takes the console from whoever has it. */
-export const domainConsoleFlag = { force: 1, safe: 2 } as const;
+const domainConsoleFlag = { force: 1, safe: 2 } as const;
 
 /** `openChannel`: virDomainChannelFlags. */
-export const domainChannelFlag = { force: 1 } as const;
+const domainChannelFlag = { force: 1 } as const;
 
 /** `qemu.agentCommand`, the time to wait in seconds: any number from 0, or one of these. */
-export const agentTimeout = { block: -2, default: -1, nowait: 0 } as const;
+const agentTimeout = { block: -2, default: -1, nowait: 0 } as const;
 
 /** `qemu.monitorCommand`: virDomainQemuMonitorCommandFlags; 0 is QMP. */
-export const monitorFlag = { qmp: 0, hmp: 1 } as const;
+const monitorFlag = { qmp: 0, hmp: 1 } as const;
 
 /** Reason of the state `shutoff`: virDomainShutoffReason. */
-export const shutoffReason = {
+const shutoffReason = {
   unknown: 0,
   shutdown: 1,
   destroyed: 2,
@@ -102,7 +100,7 @@ export const shutoffReason = {
 } as const;
 
 /** Reason of the state `paused`: virDomainPausedReason. */
-export const pausedReason = {
+const pausedReason = {
   unknown: 0,
   user: 1,
   migration: 2,
@@ -120,10 +118,10 @@ export const pausedReason = {
 } as const;
 
 /** `detail` of the lifecycle event `stopped`: virDomainEventStoppedDetailType. */
-export const stoppedDetail = { shutdown: 0, destroyed: 1, crashed: 2, migrated: 3, saved: 4, failed: 5, fromSnapshot: 6 } as const;
+const stoppedDetail = { shutdown: 0, destroyed: 1, crashed: 2, migrated: 3, saved: 4, failed: 5, fromSnapshot: 6 } as const;
 
 /** `detail` of the lifecycle event `suspended`: virDomainEventSuspendedDetailType. */
-export const suspendedDetail = {
+const suspendedDetail = {
   paused: 0,
   migrated: 1,
   ioError: 2,
@@ -136,10 +134,10 @@ export const suspendedDetail = {
 } as const;
 
 /** `detail` of the lifecycle event `crashed`: virDomainEventCrashedDetailType. */
-export const crashedDetail = { panicked: 0, crashloaded: 1 } as const;
+const crashedDetail = { panicked: 0, crashloaded: 1 } as const;
 
 /** `LibvirtError.code`, those that callers tell apart: virErrorNumber. */
-export const libvirtErrorCode = {
+const libvirtErrorCode = {
   internalError: 1,
   noMemory: 2,
   noSupport: 3,
@@ -157,4 +155,30 @@ export const libvirtErrorCode = {
   resourceBusy: 87,
   accessDenied: 88,
   agentUnsynced: 97,
+} as const;
+
+/** Numbers of libvirt's public API (libvirt-domain.h, virterror.h) that its callers combine or compare; combine flags with `|`. */
+export const libvirtNumbers = {
+  domainCreateFlag,
+  domainDefineFlag,
+  domainShutdownFlag,
+  domainRebootFlag,
+  domainDestroyFlag,
+  domainUndefineFlag,
+  domainXmlFlag,
+  domainListFlag,
+  domainAffect,
+  domainMetadataType,
+  domainStatsGroup,
+  domainStatsFlag,
+  domainConsoleFlag,
+  domainChannelFlag,
+  agentTimeout,
+  monitorFlag,
+  shutoffReason,
+  pausedReason,
+  stoppedDetail,
+  suspendedDetail,
+  crashedDetail,
+  libvirtErrorCode,
 } as const;
