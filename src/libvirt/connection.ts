@@ -65,7 +65,7 @@ export function makeConnection(socket: Socket, options: ConnectionOptions): Conn
     else if (frame.program !== program.remote && frame.program !== program.qemu) throw unexpected(frame);
     else if (frame.type === messageType.reply) takeReply(frame);
     else if (frame.type === messageType.event) takeEvent(frame);
-    else if (frame.type === messageType.stream) streams.get(frame.serial)?.receive(frame.status, frame.payload);
+    else if (frame.type === messageType.stream) takeStreamMessage(frame);
     else throw unexpected(frame);
   }
 
@@ -79,6 +79,12 @@ export function makeConnection(socket: Socket, options: ConnectionOptions): Conn
     if (frame.status === messageStatus.ok) delivery = pending.deliver(frame, frame.payload);
     else if (frame.status === messageStatus.error) delivery = pending.reject(frame, decodeRemoteError(frame.payload));
     if (delivery === 'unknown') throw unexpected(frame);
+  }
+
+  function takeStreamMessage(frame: Frame): void {
+    const stream = streams.get(frame.serial);
+    if (stream === undefined) throw unexpected(frame);
+    stream.receive(frame.status, frame.payload);
   }
 
   /** Events that this client has no name for were asked for by nobody; they pass unseen. */

@@ -13,6 +13,9 @@ export type CallTarget = Pick<FrameHeader, 'program' | 'procedure'>;
 /** What became of an answer: `late` when nobody waits for it any more, `unknown` when nobody ever asked. */
 export type Delivery = 'delivered' | 'late' | 'unknown';
 
+/** Node's timers hold 31 bits; a longer one would fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
 interface PendingCall {
   readonly target: CallTarget;
   readonly deliver: (payload: Buffer) => void;
@@ -74,7 +77,7 @@ export function makePendingCalls(): PendingCalls {
       const onAbort = (): void => giveUp(signal?.reason);
       const timer = setTimeout(
         () => giveUp(new LibvirtTimeoutError(`no answer from libvirtd to procedure ${target.procedure} within ${timeoutMs} ms`)),
-        timeoutMs,
+        Math.min(timeoutMs, longestTimerMs),
       );
       const release = (): void => {
         clearTimeout(timer);

@@ -40,31 +40,31 @@ export interface PrivateLibvirtd extends AsyncDisposable {
   readonly stop: () => Promise<void>;
 }
 
-/** Lines for its configuration files, after the defaults below. */
+/** Settings of libvirtd.conf and qemu.conf, with values as they are written there; they win over the defaults below. */
 export interface PrivateLibvirtdOptions {
-  readonly libvirtdConf?: string;
-  readonly qemuConf?: string;
+  readonly libvirtdConf?: Readonly<Record<string, string>>;
+  readonly qemuConf?: Readonly<Record<string, string>>;
 }
 
 const probeCache = join(import.meta.dirname, '../../node_modules/.cache/vmlet-libvirt/capabilities');
 
-const libvirtdConf = `
-auth_unix_rw = "none"
-unix_sock_rw_perms = "0700"
-max_client_requests = 100
-max_workers = 40
-prio_workers = 10
-`;
+const libvirtdConf = {
+  auth_unix_rw: '"none"',
+  unix_sock_rw_perms: '"0700"',
+  max_client_requests: '100',
+  max_workers: '40',
+  prio_workers: '10',
+};
 
-const qemuConf = `
-security_driver = "none"
-cgroup_controllers = [ ]
-stdio_handler = "file"
-namespaces = [ ]
-remember_owner = 0
-dynamic_ownership = 1
-max_core = 0
-`;
+const qemuConf = {
+  security_driver: '"none"',
+  cgroup_controllers: '[ ]',
+  stdio_handler: '"file"',
+  namespaces: '[ ]',
+  remember_owner: '0',
+  dynamic_ownership: '1',
+  max_core: '0',
+};
 
 /**
  * Runs in a mount namespace of its own, where libvirt's directories are the test's. QEMU's user must get at /dev/kvm, or libvirt probes QEMU
@@ -80,7 +80,7 @@ done
 if [ -e /dev/kvm ]; then
   mount -t tmpfs -o size=64k,mode=0755 tmpfs "$dir/dev"
   mknod -m 0660 "$dir/dev/kvm" c 10 232
-  chgrp kvm "$dir/dev/kvm"
+  chgrp kvm "$dir/dev/kvm" || true
   mount --bind "$dir/dev/kvm" /dev/kvm
 fi
 exec setpriv --pdeathsig KILL libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
@@ -93,8 +93,8 @@ export async function startLibvirtd(options: PrivateLibvirtdOptions = {}): Promi
   for (const name of ['etc/libvirt', 'var/lib/libvirt', 'var/cache/libvirt', 'var/log/libvirt', 'run/libvirt', 'dev']) {
     mkdirSync(at(name), { recursive: true, mode: 0o711 });
   }
-  writeFileSync(at('etc/libvirt/libvirtd.conf'), libvirtdConf + (options.libvirtdConf ?? ''));
-  writeFileSync(at('etc/libvirt/qemu.conf'), qemuConf + (options.qemuConf ?? ''));
+  writeFileSync(at('etc/libvirt/libvirtd.conf'), conf({ ...libvirtdConf, ...options.libvirtdConf }));
+  writeFileSync(at('etc/libvirt/qemu.conf'), conf({ ...qemuConf, ...options.qemuConf }));
   const socketPath = at('run/libvirt/libvirt-sock');
   const capabilities = at('var/cache/libvirt/qemu/capabilities');
   if (existsSync(probeCache)) cpSync(probeCache, capabilities, { recursive: true });
@@ -153,6 +153,12 @@ export async function startLibvirtd(options: PrivateLibvirtdOptions = {}): Promi
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+function conf(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([key, value]) => `${key} = ${value}\n`)
+    .join('');
 }
 
 async function answers(socketPath: string): Promise<boolean> {

@@ -77,6 +77,15 @@ test('within() sets another deadline', async () => {
   expect((await failure(client.control.within(10).host.hostname())).message).toContain('within 10 ms');
 });
 
+test('a deadline that no timer holds is a long one', async () => {
+  const { fake, client } = await makeConnected();
+  fake.handle((frame, socket) => {
+    if (frame.procedure === hostname) setTimeout(() => socket.write(reply(frame, string, 'late')), 30);
+    return frame.procedure === hostname;
+  });
+  expect(await client.query.within(Number.POSITIVE_INFINITY).host.hostname()).toBe('late');
+});
+
 test('a signal ends the wait, before and during a call, and keeps no listener', async () => {
   const { fake, client } = await makeConnected();
   fake.handle((frame, socket) => {

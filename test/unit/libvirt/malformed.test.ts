@@ -16,6 +16,7 @@ const cases: readonly (readonly [string, (call: Frame) => Buffer, string])[] = [
   ['an unknown program', (call) => encodeFrame({ ...call, program: 5, type: 1 }, Buffer.alloc(0)), 'unexpected message: program 0x5'],
   ['an unknown type', (call) => encodeFrame({ ...call, type: 9 }, Buffer.alloc(0)), 'type 9'],
   ['a call', (call) => encodeFrame(call, Buffer.alloc(0)), 'type 0'],
+  ['data of a stream that is not open', (call) => encodeFrame({ ...call, type: 3, status: 2 }, Buffer.alloc(4)), 'type 3'],
   ['an answer to nobody', (call) => replyBytes({ ...call, serial: 999 }, ''), 'serial 999'],
   ['an answer of another procedure', (call) => replyBytes({ ...call, procedure: 60 }, ''), 'procedure 60'],
   ['an unknown status', (call) => replyBytes(call, '', 7), 'status 7'],
