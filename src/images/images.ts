@@ -1,4 +1,16 @@
+import type { Log } from '../lib/log.ts';
 import type { Image } from '../model/image.ts';
+import { makeDoor } from './door.ts';
+import type { Resolver } from './http-get.ts';
+import type { PullProgress } from './progress.ts';
+import { makePulls } from './pull.ts';
+import { compileSources, type ImageSource } from './source-map.ts';
+import { openStore } from './store.ts';
+import { makeUsageSampler } from './usage.ts';
+import { renewVerdicts } from './verdicts.ts';
+
+export type { ImageSource } from './source-map.ts';
+export type { PullProgress } from './progress.ts';
 
 /** Space that the store uses, for CRI's ImageFsInfo. */
 export interface ImageFsUsage {
@@ -28,3 +40,77 @@ export interface Images {
   /** Space in use, sampled in the background at most a few seconds ago. */
   readonly usage: () => ImageFsUsage;
 }
+
+/** How images are pulled, judged and kept. Sizes in bytes. */
+export interface ImagesOptions {
+  /** The store's own directory, made 0711. QEMU opens base images by path, so its parents must let every user pass (0711). */
+  readonly storeDir: string;
+  /** `images.sources`. */
+  readonly sources: readonly ImageSource[];
+  /** Largest download. */
+  readonly maxBytes: number;
+  /** Largest disk that a guest may see. */
+  readonly maxVirtualBytes: number;
+  /** A download that makes no progress for this long fails, milliseconds. */
+  readonly stallTimeoutMs: number;
+  /** The program that judges disks; default `qemu-img`. */
+  readonly qemuImg?: string;
+  /** Whom it runs as; default nobody (65534). */
+  readonly inspectUser?: { readonly uid: number; readonly gid: number };
+  /** Its longest run, milliseconds; default 60 000. */
+  readonly inspectTimeoutMs?: number;
+}
+
+/** What the room is made with. */
+export interface ImagesDeps {
+  readonly log: Log;
+  /** Told of each download at most four times a second, and of its end. */
+  readonly onProgress?: (progress: PullProgress) => void;
+  /** Resolves host names; default: as the system does. */
+  readonly resolver?: Resolver;
+}
+
+/** Images whose background work can be ended. */
+export interface ClosableImages extends Images {
+  /** Cancels pulls under way and answers when nothing of them is left. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens the store: sweeps what a crash left, and judges images again whose verdict is of other rules or another QEMU, before it answers.
+ * Throws INVALID for a source that cannot be, and the system's error when the directory cannot be used. Needs root.
+ */
+export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Promise<ClosableImages> {
+  const { storeDir, maxBytes, maxVirtualBytes, stallTimeoutMs } = options;
+  const { qemuImg = 'qemu-img', inspectUser = { uid: 65_534, gid: 65_534 }, inspectTimeoutMs = 60_000 } = options;
+  const { log } = deps;
+  const sources = compileSources(options.sources);
+  const store = await openStore(storeDir, { log });
+  const door = makeDoor({ qemuImg, user: inspectUser, maxVirtualBytes, timeoutMs: inspectTimeoutMs });
+  await renewVerdicts(store, door, log);
+  const usage = await makeUsageSampler(storeDir, usagePeriodMs, log);
+  const pulls = makePulls({ maxBytes, stallTimeoutMs }, { ...deps, store, door, sources });
+
+  return {
+    pull: async (reference, signal) => {
+      const image = await pulls.pull(reference, signal);
+      await usage.refresh();
+      return image;
+    },
+    find: store.find,
+    list: store.list,
+    remove: async (reference, signal) => {
+      await store.remove(reference, signal);
+      await usage.refresh();
+    },
+    hold: store.hold,
+    release: store.release,
+    usage: () => ({ mountpoint: storeDir, ...usage.latest() }),
+    close: async () => {
+      usage[Symbol.dispose]();
+      await pulls.close();
+    },
+  };
+}
+
+const usagePeriodMs = 5_000;

@@ -1,0 +1,47 @@
+import ipaddr from 'ipaddr.js';
+
+/** Anything that the whole Internet may be asked at. */
+export const publicRange = 'public';
+
+const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((text) => ({ text, cidr: ipaddr.IPv4.parseCIDR(text) }));
+
+/**
+ * The range that an address lies in: `public`, or the name of a special one (IANA's special-purpose registries, through ipaddr.js).
+ * Forms that carry an IPv4 address and lead to it are judged by that: v4-mapped and v4-compatible, NAT64 (64:ff9b::/96, RFC 6052),
+ * SIIT (RFC 6145), 6to4. `unspecified` is `loopback`, where Linux connects to for it. What is no address is `unknown`.
+ */
+export function rangeOf(address: string): string {
+  if (!ipaddr.isValid(address)) return 'unknown';
+  const parsed = ipaddr.parse(address);
+  if (parsed instanceof ipaddr.IPv4) return rangeOfV4(parsed);
+  const embedded = embeddedV4(parsed);
+  if (embedded) return rangeOfV4(embedded);
+  const range = parsed.range();
+  if (range === 'unicast') return publicRange;
+  return range === 'unspecified' ? 'loopback' : `ipv6-${range}`.replace('ipv6-loopback', 'loopback');
+}
+
+/** Whether a redirected request may connect to `address`, when the configured host was in `firstRange`: public, or where that host was. */
+export function mayConnect(address: string, firstRange: string): boolean {
+  const range = rangeOf(address);
+  return range === publicRange || (range === firstRange && range !== 'unknown');
+}
+
+function rangeOfV4(address: ipaddr.IPv4): string {
+  const range = address.range();
+  if (range === 'unicast') return publicRange;
+  if (range === 'unspecified') return 'loopback';
+  if (range === 'private') return privateRanges.find(({ cidr }) => address.match(cidr))?.text ?? range;
+  return range;
+}
+
+function embeddedV4(address: ipaddr.IPv6): ipaddr.IPv4 | undefined {
+  const bytes = address.toByteArray();
+  const v4 = (from: number): ipaddr.IPv4 => new ipaddr.IPv4(bytes.slice(from, from + 4));
+  const range = address.range();
+  const isNat64 = range === 'rfc6052' && bytes.slice(4, 12).every((byte) => byte === 0); // the /96 alone; RFC 8215's /48 is for local use
+  if (range === 'ipv4Mapped' || range === 'rfc6145' || isNat64) return v4(12);
+  if (range === '6to4') return v4(2);
+  const isCompatible = bytes.slice(0, 12).every((byte) => byte === 0) && bytes.slice(12, 15).some((byte) => byte !== 0);
+  return isCompatible ? v4(12) : undefined;
+}

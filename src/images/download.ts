@@ -1,0 +1,161 @@
+import type { FileHandle } from 'node:fs/promises';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { vmletVersion } from '../lib/version.ts';
+import { mayConnect, rangeOf } from './address-rules.ts';
+import { makeBlobWriter, type BlobWriter } from './blob-writer.ts';
+import { PullProblem } from './failures.ts';
+import { asPullProblem, httpGet, type GetAnswer, type Resolver } from './http-get.ts';
+import { credentialsFor, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from './http-rules.ts';
+import { watchForStall, type StallWatch } from './stall-watch.ts';
+
+/** By what a server recognizes the bytes that we have (RFC 9110, section 8.8). */
+export interface Validators {
+  readonly etag?: string | undefined;
+  readonly lastModified?: string | undefined;
+}
+
+/** What to fetch and within which bounds. */
+export interface DownloadRequest {
+  readonly url: URL;
+  /** Of the bytes in the store, to be told when they are current. */
+  readonly validators?: Validators | undefined;
+  /** Largest size, bytes. */
+  readonly maxBytes: number;
+  /** Longest time without a byte, milliseconds. */
+  readonly stallTimeoutMs: number;
+  /** Throws when the announced bytes cannot be stored. */
+  readonly reserve: (announcedBytes: number) => Promise<void>;
+  readonly onBytes?: ((received: number, announced: number | undefined) => void) | undefined;
+  readonly resolver?: Resolver | undefined;
+}
+
+/** What came of it. */
+export type Download =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'received'; readonly digest: string; readonly sizeBytes: number; readonly validators: Validators };
+
+const maxRedirects = 5;
+
+/** Fetches a disk into an open empty file, hashing on the way. Throws `PullProblem`, the disk's system error or the signal's reason. */
+export async function download(request: DownloadRequest, file: FileHandle, signal: AbortSignal): Promise<Download> {
+  using watch = watchForStall(request.stallTimeoutMs, shown(request.url), signal);
+  const { answer, plan, url } = await follow(request, watch);
+  const { response } = answer;
+  try {
+    if (plan.kind !== 'body') return { kind: 'unchanged' };
+    if (plan.announcedBytes !== undefined) await request.reserve(plan.announcedBytes);
+    const writer = makeBlobWriter(file);
+    await receive({ request, url, connection: answer.request, response, announced: plan.announcedBytes }, writer, watch);
+    return { kind: 'received', ...(await writer.finish()), validators: validatorsOf(response) };
+  } finally {
+    response.destroy();
+  }
+}
+
+interface Followed {
+  readonly answer: GetAnswer;
+  readonly plan: Exclude<AnswerPlan, { kind: 'redirect' }>;
+  readonly url: URL;
+}
+
+/** Follows redirects, which may not enter a private network that the configured host is not in. */
+async function follow(request: DownloadRequest, watch: StallWatch): Promise<Followed> {
+  const conditional = conditionsOf(request.validators);
+  const seen = new Set<string>();
+  let firstRange: string | undefined;
+  for (let url = request.url; ;) {
+    if (seen.has(url.href)) throw new PullProblem('redirects', `${shown(request.url)} redirects in a circle`);
+    if (seen.size > maxRedirects) throw new PullProblem('redirects', `${shown(request.url)} redirects more than ${maxRedirects} times`);
+    seen.add(url.href);
+    const known = firstRange;
+    const get = {
+      url,
+      headers: { 'user-agent': `vmlet/${vmletVersion}`, accept: '*/*', 'accept-encoding': 'identity', ...conditional },
+      credentials: credentialsFor(url, request.url),
+      mayConnect: (address: string) => known === undefined || mayConnect(address, known),
+      resolver: request.resolver,
+    };
+    const answer = await httpGet(get, watch.signal);
+    watch.touch();
+    firstRange ??= rangeOf(answer.address);
+    const plan = planOrDestroy(url, answer.response, { maxBytes: request.maxBytes, conditional: Object.keys(conditional).length > 0 });
+    if (plan.kind !== 'redirect') return { answer, plan, url };
+    answer.response.destroy();
+    url = plan.to;
+  }
+}
+
+function planOrDestroy(url: URL, response: IncomingMessage, limits: { maxBytes: number; conditional: boolean }): AnswerPlan {
+  const { headers } = response;
+  const head = {
+    status: response.statusCode ?? 0,
+    location: headers.location,
+    contentType: headers['content-type'],
+    contentEncoding: headers['content-encoding'],
+    contentLength: headers['content-length'],
+  };
+  try {
+    return planAnswer(url, head, limits);
+  } catch (error) {
+    response.destroy();
+    throw error;
+  }
+}
+
+interface Body {
+  readonly request: DownloadRequest;
+  readonly url: URL;
+  readonly connection: ClientRequest;
+  readonly response: IncomingMessage;
+  readonly announced: number | undefined;
+}
+
+async function receive(body: Body, writer: BlobWriter, watch: StallWatch): Promise<void> {
+  const { request, url, announced } = body;
+  let received = 0;
+  let excess = false;
+  // What follows the announced bytes on the connection is a parse error of the HTTP parser, after the body's end.
+  body.connection.once('error', () => (excess = true));
+  for await (const chunk of chunksOf(body, watch)) {
+    if (received === 0) refuseWebPage(url, chunk);
+    received += chunk.length;
+    if (received > request.maxBytes) throw tooLarge(url, request.maxBytes);
+    await writer.write(chunk);
+    watch.touch();
+    request.onBytes?.(received, announced);
+  }
+  if (announced !== undefined && received < announced) throw tooFew(url, received, announced);
+  if (excess || (announced !== undefined && received > announced)) {
+    throw new PullProblem('too-many-bytes', `${shown(url)}: the server sent more than the ${announced} bytes that it announced`);
+  }
+}
+
+async function* chunksOf(body: Body, watch: StallWatch): AsyncGenerator<Buffer> {
+  const { response, url, announced } = body;
+  let received = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      received += chunk.length;
+      yield chunk;
+    }
+  } catch (error) {
+    if (!watch.signal.aborted && announced !== undefined && received < announced) throw tooFew(url, received, announced);
+    throw asPullProblem(error, url, watch.signal);
+  }
+}
+
+function tooFew(url: URL, received: number, announced: number): PullProblem {
+  return new PullProblem('too-few-bytes', `${shown(url)}: the server announced ${announced} bytes and sent ${received}`);
+}
+
+/** Weak tags are left out: they promise the same meaning, not the same bytes. */
+function conditionsOf(validators: Validators | undefined): Readonly<Record<string, string>> {
+  if (validators?.etag !== undefined) return { 'if-none-match': validators.etag };
+  return validators?.lastModified === undefined ? {} : { 'if-modified-since': validators.lastModified };
+}
+
+function validatorsOf(response: IncomingMessage): Validators {
+  const { etag, 'last-modified': lastModified } = response.headers;
+  const isStrong = etag !== undefined && /^"[\x21\x23-\x7e]{0,300}"$/.test(etag);
+  return { ...(isStrong ? { etag } : {}), ...(lastModified === undefined ? {} : { lastModified }) };
+}

@@ -1,0 +1,28 @@
+import { PullProblem } from './failures.ts';
+
+/** A signal that aborts when nothing has moved for a while. */
+export interface StallWatch extends Disposable {
+  /** Aborts with the outer signal's reason or with a `PullProblem` of kind `stalled`. */
+  readonly signal: AbortSignal;
+  /** Something moved: the time begins anew. */
+  readonly touch: () => void;
+}
+
+/** Watches one download: `stallTimeoutMs` without a `touch` ends it, however long the whole takes. */
+export function watchForStall(stallTimeoutMs: number, what: string, outer: AbortSignal): StallWatch {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(new PullProblem('stalled', `${what}: nothing received for ${stallTimeoutMs} ms`));
+  }, stallTimeoutMs);
+  const onAbort = (): void => controller.abort(outer.reason);
+  if (outer.aborted) onAbort();
+  else outer.addEventListener('abort', onAbort, { once: true });
+  return {
+    signal: controller.signal,
+    touch: () => void timer.refresh(),
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      outer.removeEventListener('abort', onAbort);
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Log } from '../lib/log.ts';
+
+/** Directories of the store. Root alone writes in them; QEMU, which opens disks by path, may pass through those of mode 0711. */
+export interface StoreLayout {
+  readonly root: string;
+  /** Complete disks, named by the hex digits of the image id. */
+  readonly blobs: string;
+  /** Disks on their way; emptied at each start. */
+  readonly ingest: string;
+  /** Records, 0700. */
+  readonly images: string;
+  readonly names: string;
+}
+
+/** Makes the directories that are missing and sets their modes. */
+export async function prepareLayout(root: string): Promise<StoreLayout> {
+  const layout = {
+    root,
+    blobs: join(root, 'blobs'),
+    ingest: join(root, 'ingest'),
+    images: join(root, 'records', 'images'),
+    names: join(root, 'records', 'names'),
+  };
+  await mkdir(root, { recursive: true, mode: 0o711 });
+  for (const dir of [layout.root, layout.blobs, layout.ingest]) {
+    await mkdir(dir, { recursive: true });
+    await chmod(dir, 0o711); // whatever the umask is
+  }
+  for (const dir of [join(root, 'records'), layout.images, layout.names]) {
+    await mkdir(dir, { recursive: true });
+    await chmod(dir, 0o700);
+  }
+  return layout;
+}
+
+/** Removes what an earlier run left: partial downloads, and blobs for which `isKnown` is false. Only to be called before anything is pulled. */
+export async function sweepLeftovers(layout: StoreLayout, isKnown: (blob: string) => boolean, log: Log): Promise<void> {
+  for (const name of await readdir(layout.ingest)) {
+    await rm(join(layout.ingest, name), { recursive: true, force: true });
+    log.info({ file: name }, 'partial download removed');
+  }
+  for (const name of await readdir(layout.blobs)) {
+    if (isKnown(name)) continue;
+    await rm(join(layout.blobs, name), { recursive: true, force: true });
+    log.warn({ blob: name }, 'disk without a record removed');
+  }
+}
