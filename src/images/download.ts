@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { vmletVersion } from '../lib/version.ts';
 import { mayConnect, rangeOf } from './address-rules.ts';
 import { makeBlobWriter, type BlobWriter } from './blob-writer.ts';
@@ -45,7 +45,7 @@ export async function download(request: DownloadRequest, file: FileHandle, signa
     if (plan.kind !== 'body') return { kind: 'unchanged' };
     if (plan.announcedBytes !== undefined) await request.reserve(plan.announcedBytes);
     const writer = makeBlobWriter(file);
-    await receive({ request, url, connection: answer.request, response, announced: plan.announcedBytes }, writer, watch);
+    await receive({ request, url, connectionError: answer.connectionError, response, announced: plan.announcedBytes }, writer, watch);
     return { kind: 'received', ...(await writer.finish()), validators: validatorsOf(response) };
   } finally {
     response.destroy();
@@ -105,7 +105,7 @@ function planOrDestroy(url: URL, response: IncomingMessage, limits: { maxBytes: 
 interface Body {
   readonly request: DownloadRequest;
   readonly url: URL;
-  readonly connection: ClientRequest;
+  readonly connectionError: () => Error | undefined;
   readonly response: IncomingMessage;
   readonly announced: number | undefined;
 }
@@ -113,9 +113,6 @@ interface Body {
 async function receive(body: Body, writer: BlobWriter, watch: StallWatch): Promise<void> {
   const { request, url, announced } = body;
   let received = 0;
-  let excess = false;
-  // What follows the announced bytes on the connection is a parse error of the HTTP parser, after the body's end.
-  body.connection.once('error', () => (excess = true));
   for await (const chunk of chunksOf(body, watch)) {
     if (received === 0) refuseWebPage(url, chunk);
     received += chunk.length;
@@ -125,6 +122,9 @@ async function receive(body: Body, writer: BlobWriter, watch: StallWatch): Promi
     request.onBytes?.(received, announced);
   }
   if (announced !== undefined && received < announced) throw tooFew(url, received, announced);
+  // What follows the announced bytes on the connection is no HTTP any more: the parser's error (HPE_...) tells.
+  const failure = body.connectionError();
+  const excess = failure !== undefined && 'code' in failure && String(failure.code).startsWith('HPE_');
   if (excess || (announced !== undefined && received > announced)) {
     throw new PullProblem('too-many-bytes', `${shown(url)}: the server sent more than the ${announced} bytes that it announced`);
   }
@@ -145,7 +145,7 @@ async function* chunksOf(body: Body, watch: StallWatch): AsyncGenerator<Buffer> 
 }
 
 function tooFew(url: URL, received: number, announced: number): PullProblem {
-  return new PullProblem('too-few-bytes', `${shown(url)}: the server announced ${announced} bytes and sent ${received}`);
+  return new PullProblem('too-few-bytes', `${shown(url)}: the server announced ${announced} bytes, of which ${received} arrived`);
 }
 
 /** Weak tags are left out: they promise the same meaning, not the same bytes. */

@@ -22,8 +22,8 @@ export interface GetRequest {
 
 /** An answer whose body has not been read. */
 export interface GetAnswer {
-  /** Emits `error` also for what goes wrong on the connection after the body. */
-  readonly request: ClientRequest;
+  /** What went wrong on the connection since the answer began, also behind the body. */
+  readonly connectionError: () => Error | undefined;
   readonly response: IncomingMessage;
   /** The address that was connected to. */
   readonly address: string;
@@ -60,10 +60,12 @@ export async function httpGet(get: GetRequest, signal: AbortSignal): Promise<Get
       else request.destroy(forbidden(connected));
     });
   });
+  let connectionError: Error | undefined;
+  request.on('error', (error) => (connectionError = error));
   request.end();
   try {
     const response = await answerOf(request);
-    return { request, response, address: await address.promise };
+    return { connectionError: () => connectionError, response, address: await address.promise };
   } catch (error) {
     throw asPullProblem(error, url, signal);
   }
@@ -88,7 +90,7 @@ function causeOf(error: unknown): string {
 
 async function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    request.on('error', reject); // stays: errors after the answer come through the response as well
+    request.once('error', reject);
     request.once('response', resolve);
   });
 }

@@ -1,0 +1,426 @@
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { PullProgress } from '../../../src/images/images.ts';
+import type { DiskFormat } from '../../../src/model/image.ts';
+import { startDiskServer, type Answer } from '../../lib/disk-server.ts';
+import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
+import { newQcow2 } from '../../lib/qcow2.ts';
+import { tempDir } from '../../lib/temp.ts';
+import { waitFor } from '../../lib/wait.ts';
+
+const signal = AbortSignal.timeout(120_000);
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function source(url: string, fields: { name?: string; format?: DiskFormat; sha256?: string } = {}) {
+  return { name: 'disk', format: 'qcow2' as const, url, ...fields };
+}
+
+describe('a pull', () => {
+  test('brings the disk whole into the store, with its names, and tells how far it is', async () => {
+    const server = await startDiskServer();
+    const bytes = newQcow2('64M');
+    server.answer('/disk.qcow2', (_request, response) => void response.setHeader('content-length', bytes.length).end(bytes));
+    const told: PullProgress[] = [];
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, sources: [source(`${server.url}/disk.qcow2`)] }, { onProgress: (each) => told.push(each) });
+    const image = await images.pull('disk', signal);
+    const digest = `sha256:${sha256(bytes)}`;
+    const id = `sha256:${sha256(Buffer.from(`vmlet/qcow2/${digest}`))}`;
+    expect(image).toEqual({
+      id,
+      digest,
+      format: 'qcow2',
+      path: join(storeDir, 'blobs', id.slice(7)),
+      sizeBytes: bytes.length,
+      virtualSizeBytes: 64 * 2 ** 20,
+      repoTags: ['disk:latest'],
+      repoDigests: [`disk@${digest}`],
+      pinned: false,
+    });
+    expect(readFileSync(image.path).equals(bytes)).toBe(true);
+    const { mode, uid } = statSync(image.path);
+    expect([mode & 0o7777, uid]).toEqual([0o644, 0]);
+    expect(['', 'blobs', 'ingest', 'records'].map((dir) => statSync(join(storeDir, dir)).mode & 0o777)).toEqual([
+      0o711, 0o711, 0o711, 0o700,
+    ]);
+    expect(filesIn(storeDir).ingest).toEqual([]);
+    expect(told.at(-1)).toEqual({ reference: 'disk', receivedBytes: bytes.length, totalBytes: bytes.length });
+    expect(server.requests[0]?.headers['user-agent']).toMatch(/^vmlet\/\d/);
+    for (const reference of ['disk', 'disk:latest', `disk@${digest}`, id, id.slice(7), id.slice(7, 20)]) {
+      expect(images.find(reference)?.id).toBe(id);
+    }
+    for (const reference of ['disk:other', 'other', `disk@sha256:${'0'.repeat(64)}`, '0'.repeat(64), id.slice(7, 18)]) {
+      expect(images.find(reference)).toBeUndefined();
+    }
+    expect(() => images.find('Not A Reference')).toThrow(expect.objectContaining({ facts: { code: 'INVALID', field: 'image' } }));
+  });
+
+  test('follows redirects and works without an announced length', async () => {
+    const server = await startDiskServer();
+    const bytes = newQcow2();
+    server.answer('/a', (_request, response) => void response.writeHead(302, { location: '/b?x=1' }).end());
+    server.answer('/b?x=1', (_request, response) => {
+      response.write(bytes.subarray(0, 1000));
+      response.end(bytes.subarray(1000));
+    });
+    const images = await openImages({ sources: [source(`${server.url}/a`)] });
+    expect((await images.pull('disk:latest', signal)).sizeBytes).toBe(bytes.length);
+  });
+
+  test('of a raw disk that begins as a qcow2 keeps it raw for ever', async () => {
+    const server = await startDiskServer();
+    const bytes = newQcow2('16M');
+    const padded = Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]);
+    server.answer('/disk', padded);
+    const images = await openImages({
+      sources: [source(`${server.url}/disk`, { format: 'raw' }), source(`${server.url}/disk`, { name: 'cow' })],
+    });
+    const raw = await images.pull('disk', signal);
+    const cow = await images.pull('cow', signal);
+    expect([raw.format, raw.virtualSizeBytes]).toEqual(['raw', padded.length]);
+    expect([cow.format, cow.virtualSizeBytes]).toEqual(['qcow2', 16 * 2 ** 20]);
+    expect(raw.id).not.toBe(cow.id);
+    expect(raw.digest).toBe(cow.digest);
+    expect(images.list()).toHaveLength(2);
+  });
+
+  test('sends the configured credentials to the configured host only', async () => {
+    const [server, other] = [await startDiskServer(), await startDiskServer()];
+    server.answer('/a', (_request, response) => void response.writeHead(302, { location: `${other.url}/b` }).end());
+    other.answer('/b', newQcow2());
+    const images = await openImages({ sources: [source(`${server.url}/a`.replace('//', '//user:pw@'))] });
+    await images.pull('disk', signal);
+    expect(server.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('user:pw').toString('base64')}`);
+    expect(other.requests[0]?.headers.authorization).toBeUndefined();
+  });
+});
+
+describe('a pull again', () => {
+  test('asks whether the bytes are current, and moves the name when they are not', async () => {
+    const server = await startDiskServer();
+    let disk = { etag: '"one"', bytes: newQcow2('16M') };
+    server.answer('/disk', (request, response) => {
+      response.setHeader('etag', disk.etag);
+      if (request.headers['if-none-match'] === disk.etag) response.writeHead(304).end();
+      else response.end(disk.bytes);
+    });
+    const images = await openImages({ sources: [source(`${server.url}/disk`)] });
+    const first = await images.pull('disk', signal);
+    expect((await images.pull('disk', signal)).id).toBe(first.id);
+    expect(server.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, '"one"']);
+    disk = { etag: '"two"', bytes: newQcow2('32M') };
+    const second = await images.pull('disk', signal);
+    expect(second.id).not.toBe(first.id);
+    expect(images.find('disk')?.id).toBe(second.id);
+    expect(images.find(first.id)).toMatchObject({ repoTags: [], repoDigests: [`disk@${first.digest}`] });
+    await images.remove(second.id, signal);
+    expect((await images.pull('disk', signal)).id).toBe(second.id);
+    expect(server.requests.at(-1)?.headers['if-none-match']).toBeUndefined();
+  });
+
+  test('downloads nothing when the configured digest is in the store', async () => {
+    const server = await startDiskServer();
+    const bytes = newQcow2();
+    server.answer('/disk', bytes);
+    const images = await openImages({
+      sources: [
+        source(`${server.url}/disk`, { sha256: sha256(bytes) }),
+        source(`${server.url}/disk`, { name: 'twin', sha256: sha256(bytes) }),
+      ],
+    });
+    const image = await images.pull('disk', signal);
+    await images.pull('disk', signal);
+    const twin = await images.pull('twin', signal);
+    expect(server.requests).toHaveLength(1);
+    expect(twin).toMatchObject({ id: image.id, repoTags: ['disk:latest', 'twin:latest'] });
+    await images.pull(`disk@${image.digest}`, signal);
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('many callers', () => {
+  test('share one download, under several names too, and each may leave alone', async () => {
+    const server = await startDiskServer();
+    const bytes = newQcow2();
+    const gate = Promise.withResolvers<void>();
+    server.answer('/disk', (_request, response) => {
+      response.write(bytes.subarray(0, 100));
+      void gate.promise.then(() => response.end(bytes.subarray(100)));
+    });
+    const images = await openImages({ sources: [source(`${server.url}/disk`), source(`${server.url}/disk`, { name: 'twin' })] });
+    const leaver = new AbortController();
+    const left = images.pull('disk', leaver.signal);
+    const stay = [images.pull('disk', signal), images.pull('disk:latest', signal), images.pull('twin', signal)];
+    await waitFor(() => server.requests.length === 1, { timeoutMs: 10_000, what: 'request' });
+    leaver.abort(new Error('gone'));
+    await expect(left).rejects.toThrow('gone');
+    gate.resolve();
+    const ids = new Set((await Promise.all(stay)).map((image) => image.id));
+    expect([ids.size, server.requests.length, images.list().length]).toEqual([1, 1, 1]);
+    expect(images.list()[0]?.repoTags).toEqual(['disk:latest', 'twin:latest']);
+  });
+
+  test('who have all gone cancel it, and nothing is left', async () => {
+    const server = await startDiskServer();
+    server.answer('/disk', (_request, response) => void response.write('QFI\xfb'));
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, sources: [source(`${server.url}/disk`)] });
+    const leaver = new AbortController();
+    const pulls = [images.pull('disk', leaver.signal), images.pull('disk', leaver.signal)];
+    await waitFor(() => filesIn(storeDir).ingest.length === 1, { timeoutMs: 10_000, what: 'partial file' });
+    leaver.abort(new Error('gone'));
+    expect((await Promise.allSettled(pulls)).map((each) => each.status)).toEqual(['rejected', 'rejected']);
+    await waitFor(() => server.connections() === 0, { timeoutMs: 10_000, what: 'end of the connection' });
+    await waitFor(() => filesIn(storeDir).ingest.length === 0, { timeoutMs: 10_000, what: 'clean ingest' });
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+
+  test('are cancelled by close, which answers when nothing is left', async () => {
+    const server = await startDiskServer();
+    server.answer('/disk', (_request, response) => void response.write('QFI\xfb'));
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, sources: [source(`${server.url}/disk`)] });
+    const pull = images.pull('disk', signal);
+    const outcome = Promise.allSettled([pull]);
+    await waitFor(() => filesIn(storeDir).ingest.length === 1, { timeoutMs: 10_000, what: 'partial file' });
+    await images.close();
+    expect(await outcome).toEqual([
+      { status: 'rejected', reason: expect.objectContaining({ message: expect.stringContaining('closing') }) },
+    ]);
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+});
+
+const failing: readonly [string, Answer, { kind: string; away: boolean }, RegExp][] = [
+  ['404', (_request, response) => void response.writeHead(404).end(), { kind: 'status', away: false }, /status 404/],
+  ['503', (_request, response) => void response.writeHead(503).end(), { kind: 'status', away: true }, /status 503/],
+  ['304 that nobody asked for', (_request, response) => void response.writeHead(304).end(), { kind: 'status', away: false }, /status 304/],
+  [
+    'redirect in a circle',
+    (_request, response) => void response.writeHead(302, { location: '/disk' }).end(),
+    { kind: 'redirects', away: false },
+    /in a circle/,
+  ],
+  [
+    'too many redirects',
+    (request, response) => void response.writeHead(302, { location: `${request.url}x` }).end(),
+    { kind: 'redirects', away: false },
+    /more than 5 times/,
+  ],
+  [
+    'redirect to the metadata service',
+    (_request, response) => void response.writeHead(302, { location: 'http://169.254.169.254/latest' }).end(),
+    { kind: 'address-forbidden', away: false },
+    /leads to 169\.254\.169\.254/,
+  ],
+  [
+    'redirect to a private address as IPv6',
+    (_request, response) => void response.writeHead(302, { location: 'http://[::ffff:10.0.0.1]/' }).end(),
+    { kind: 'address-forbidden', away: false },
+    /leads to ::ffff:a00:1/,
+  ],
+  [
+    'redirect to a name with a private address',
+    (_request, response) => void response.writeHead(302, { location: 'http://rebound.example/' }).end(),
+    { kind: 'address-forbidden', away: false },
+    /leads to 10\.0\.0\.1/,
+  ],
+  [
+    'fewer bytes than announced',
+    (_request, response) => {
+      response.setHeader('content-length', 5000);
+      response.write('QFI\xfb', 'latin1', () => response.destroy());
+    },
+    { kind: 'too-few-bytes', away: true },
+    /announced 5000 bytes, of which/,
+  ],
+  [
+    'connection reset without a length',
+    (_request, response) => void response.write('QFI\xfb', 'latin1', () => response.destroy()),
+    { kind: 'connection', away: true },
+    /the connection fails/,
+  ],
+  [
+    'more bytes than allowed, announced',
+    (_request, response) => void response.setHeader('content-length', 2 ** 21).end(Buffer.alloc(2 ** 21)),
+    { kind: 'too-large', away: false },
+    /images\.maxBytes/,
+  ],
+  [
+    'more bytes than allowed, not announced',
+    (_request, response) => {
+      response.write(Buffer.alloc(2 ** 20));
+      response.end(Buffer.alloc(2 ** 20));
+    },
+    { kind: 'too-large', away: false },
+    /images\.maxBytes/,
+  ],
+  [
+    'web page by its type',
+    (_request, response) => void response.setHeader('content-type', 'text/html').end('hello'),
+    { kind: 'web-page', away: false },
+    /web page/,
+  ],
+  ['web page by its bytes', (_request, response) => void response.end('\n<!DOCTYPE html>'), { kind: 'web-page', away: false }, /web page/],
+  [
+    'compressed on the way',
+    (_request, response) => void response.setHeader('content-encoding', 'gzip').end('x'),
+    { kind: 'answer', away: false },
+    /encoding/,
+  ],
+  [
+    'stall in the body',
+    (_request, response) => void response.write('QFI\xfb'),
+    { kind: 'stalled', away: true },
+    /nothing received for 500 ms/,
+  ],
+  ['stall before the answer', () => undefined, { kind: 'stalled', away: true }, /nothing received for 500 ms/],
+];
+
+describe('a pull that fails leaves nothing and says why', () => {
+  test.each(failing)('%s', async (_name, answer, { kind, away }, message) => {
+    const server = await startDiskServer();
+    server.answer('/disk', answer);
+    for (let path = '/disk', hop = 0; hop < 7; hop += 1) server.answer((path += 'x'), answer);
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages(
+      { storeDir, sources: [source(`${server.url}/disk`)], maxBytes: 2 ** 20, stallTimeoutMs: 500 },
+      { resolver: (_hostname, done) => done(null, [{ address: '10.0.0.1', family: 4 }]) },
+    );
+    await expect(images.pull('disk', signal)).rejects.toThrow(
+      expect.objectContaining({
+        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: away },
+        message: expect.stringMatching(message),
+        cause: expect.objectContaining({ kind }),
+      }),
+    );
+    expect(filesIn(storeDir)).toEqual(nothing);
+    expect(images.list()).toEqual([]);
+  });
+
+  test('more bytes than announced', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(`HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nQFI\xfb and more than that`, 'latin1'));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, sources: [source(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)] });
+    await expect(images.pull('disk', signal)).rejects.toThrow(/more than the 4 bytes that it announced/);
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+
+  test('another digest than configured, or than asked for', async () => {
+    const server = await startDiskServer();
+    server.answer('/disk', newQcow2());
+    const storeDir = join(tempDir(), 'images');
+    const sources = [source(`${server.url}/disk`, { sha256: '0'.repeat(64) }), source(`${server.url}/disk`, { name: 'free' })];
+    const images = await openImages({ storeDir, sources });
+    await expect(images.pull('disk', signal)).rejects.toThrow(/the bytes have the digest sha256:[0-9a-f]{64}, not sha256:0{64}/);
+    await expect(images.pull(`free@sha256:${'1'.repeat(64)}`, signal)).rejects.toThrow(/not sha256:1{64}/);
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+
+  test('connection refused', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    const images = await openImages({ sources: [source(`http://127.0.0.1:${port}/disk`)] });
+    await expect(images.pull('disk', signal)).rejects.toThrow(
+      expect.objectContaining({
+        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: true },
+        message: expect.stringContaining('the connection is refused'),
+      }),
+    );
+  });
+
+  test('a name that does not resolve', async () => {
+    const images = await openImages(
+      { sources: [source('http://nowhere.example/disk')] },
+      { resolver: (_hostname, done) => done(Object.assign(new Error('getaddrinfo ENOTFOUND nowhere.example'), { code: 'ENOTFOUND' }), []) },
+    );
+    await expect(images.pull('disk', signal)).rejects.toThrow(/connection fails: getaddrinfo ENOTFOUND/);
+  });
+
+  test('a certificate that nobody signed', async () => {
+    const dir = tempDir();
+    const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+    const subject = ['-subj', '/CN=127.0.0.1', '-days', '2'];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert, ...subject],
+      {
+        stdio: 'ignore',
+      },
+    );
+    const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_request, response) => void response.end('x'));
+    server.on('tlsClientError', () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const images = await openImages({ sources: [source(`https://127.0.0.1:${(server.address() as AddressInfo).port}/disk`)] });
+    await expect(images.pull('disk', signal)).rejects.toThrow(
+      expect.objectContaining({
+        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: false },
+        message: expect.stringMatching(/certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/),
+      }),
+    );
+  });
+
+  test('a signal that is aborted already', async () => {
+    const images = await openImages({ sources: [source('http://127.0.0.1:1/')] });
+    await expect(images.pull('disk', AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late');
+  });
+
+  test('a reference that is none, or that no source maps', async () => {
+    const images = await openImages({ sources: [source('http://127.0.0.1:1/')] });
+    await expect(images.pull('UPPER', signal)).rejects.toThrow(expect.objectContaining({ facts: { code: 'INVALID', field: 'image' } }));
+    await expect(images.pull('other', signal)).rejects.toThrow(/images\.sources/);
+  });
+});
+
+test('memory does not grow with the disk', async () => {
+  const server = await startDiskServer();
+  const chunk = Buffer.alloc(2 ** 20, 1);
+  const chunks = 192;
+  server.answer('/disk', (_request, response) => {
+    let left = chunks;
+    const more = (): void => {
+      while (left > 0) {
+        left -= 1;
+        if (!response.write(chunk)) return void response.once('drain', more);
+      }
+      response.end();
+    };
+    more();
+  });
+  const images = await openImages({ sources: [source(`${server.url}/disk`, { format: 'raw' })] });
+  const before = process.memoryUsage.rss();
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 10);
+  const image = await images.pull('disk', signal);
+  clearInterval(watch);
+  expect(image.sizeBytes).toBe(chunks * 2 ** 20);
+  expect((most - before) / 2 ** 20).toBeLessThan(96);
+});
+
+test('a file of a crash in ingest is gone after the next start', async () => {
+  const storeDir = join(tempDir(), 'images');
+  const first = await openImages({ storeDir });
+  await first.close();
+  writeFileSync(join(storeDir, 'ingest', 'half'), 'half a disk');
+  await openImages({ storeDir });
+  expect(filesIn(storeDir)).toEqual(nothing);
+});
