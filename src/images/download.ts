@@ -7,12 +7,7 @@ import { PullProblem } from './failures.ts';
 import { asPullProblem, httpGet, type GetAnswer, type Resolver } from './http-get.ts';
 import { credentialsFor, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from './http-rules.ts';
 import { watchForStall, type StallWatch } from './stall-watch.ts';
-
-/** By what a server recognizes the bytes that we have (RFC 9110, section 8.8). */
-export interface Validators {
-  readonly etag?: string | undefined;
-  readonly lastModified?: string | undefined;
-}
+import { conditionsOf, validatorsOf, type Validators } from './validators.ts';
 
 /** What to fetch and within which bounds. */
 export interface DownloadRequest {
@@ -46,7 +41,7 @@ export async function download(request: DownloadRequest, file: FileHandle, signa
     if (plan.announcedBytes !== undefined) await request.reserve(plan.announcedBytes);
     const writer = makeBlobWriter(file);
     await receive({ request, url, connectionError: answer.connectionError, response, announced: plan.announcedBytes }, writer, watch);
-    return { kind: 'received', ...(await writer.finish()), validators: validatorsOf(response) };
+    return { kind: 'received', ...(await writer.finish()), validators: validatorsOf(response.headers) };
   } finally {
     response.destroy();
   }
@@ -146,16 +141,4 @@ async function* chunksOf(body: Body, watch: StallWatch): AsyncGenerator<Buffer> 
 
 function tooFew(url: URL, received: number, announced: number): PullProblem {
   return new PullProblem('too-few-bytes', `${shown(url)}: the server announced ${announced} bytes, of which ${received} arrived`);
-}
-
-/** Weak tags are left out: they promise the same meaning, not the same bytes. */
-function conditionsOf(validators: Validators | undefined): Readonly<Record<string, string>> {
-  if (validators?.etag !== undefined) return { 'if-none-match': validators.etag };
-  return validators?.lastModified === undefined ? {} : { 'if-modified-since': validators.lastModified };
-}
-
-function validatorsOf(response: IncomingMessage): Validators {
-  const { etag, 'last-modified': lastModified } = response.headers;
-  const isStrong = etag !== undefined && /^"[\x21\x23-\x7e]{0,300}"$/.test(etag);
-  return { ...(isStrong ? { etag } : {}), ...(lastModified === undefined ? {} : { lastModified }) };
 }

@@ -6,7 +6,7 @@ import { makeSingleFlight } from '../lib/single-flight.ts';
 import { VmletError } from '../model/errors.ts';
 import type { Image } from '../model/image.ts';
 import type { Door } from './door.ts';
-import { download, type Validators } from './download.ts';
+import { download } from './download.ts';
 import { PullProblem, toVmletError } from './failures.ts';
 import type { Resolver } from './http-get.ts';
 import { digestOfText, imageIdOf, type NameRecord } from './image-record.ts';
@@ -15,6 +15,7 @@ import { keyOf, parseReference, type Reference } from './reference.ts';
 import type { Origin, SourceMap } from './source-map.ts';
 import type { Store } from './store.ts';
 import { hasQcow2Magic } from './qcow2-header.ts';
+import type { Validators } from './validators.ts';
 
 /** Bounds of one download. */
 export interface PullOptions {
