@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGroupFile } from './directory.ts';
+import type { Hierarchy } from './hierarchies.ts';
+import type { LeafPlace } from './leaf-path.ts';
+import type { LeafGroups } from './leaf.ts';
+import { limitWritesV1, type LimitWrite } from './limit-files.ts';
+
+/** The child of a leaf that holds the vCPU threads, in the hierarchy of the `cpu` controller. */
+const vcpuGroup = 'vcpu';
+
+/**
+ * Leaves with cgroup v1: the same path in every hierarchy, and `vcpu` below it where the `cpu` controller is, whose tasks alone have
+ * the quota. In a v2 hierarchy beside them (`unified`) the leaf has members and no limits.
+ */
+export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups {
+  const dirIn = (hierarchy: Hierarchy, { parent, leaf }: LeafPlace): string => join(hierarchy.dir, ...parent, leaf);
+  const hierarchyOf = (controller: string): Hierarchy | undefined =>
+    hierarchies.find(({ controllers }) => controllers.includes(controller));
+  const cpu = hierarchyOf('cpu');
+
+  async function write(place: LeafPlace, { controller, group, file, text }: LimitWrite): Promise<void> {
+    const hierarchy = hierarchyOf(controller);
+    if (!hierarchy) return;
+    const dir = dirIn(hierarchy, place);
+    await writeGroupFile(group === 'leaf' ? dir : join(dir, vcpuGroup), file, text);
+  }
+
+  return {
+    async make(place) {
+      for (const hierarchy of hierarchies) {
+        const names = [...place.parent, place.leaf, ...(hierarchy === cpu ? [vcpuGroup] : [])];
+        const prepare = hierarchy.controllers.includes('cpuset') ? inheritCpuset : async (): Promise<void> => {};
+        await makeGroups(hierarchy.dir, names, prepare);
+      }
+    },
+    async add(place, { pids, vcpuTids }) {
+      for (const hierarchy of hierarchies) {
+        for (const pid of pids) await writeGroupFile(dirIn(hierarchy, place), 'cgroup.procs', String(pid));
+      }
+      if (!cpu) return;
+      for (const tid of vcpuTids) await writeGroupFile(join(dirIn(cpu, place), vcpuGroup), 'tasks', String(tid));
+    },
+    async limit(place, limits) {
+      for (const each of limitWritesV1(limits)) await write(place, each);
+    },
+    async oomKills(place) {
+      const memory = hierarchyOf('memory');
+      return memory ? countOf(await readGroupFile(dirIn(memory, place), 'memory.oom_control'), 'oom_kill') : 0;
+    },
+    async remove(place) {
+      if (cpu) await removeGroup(join(dirIn(cpu, place), vcpuGroup));
+      for (const hierarchy of hierarchies) await removeGroup(dirIn(hierarchy, place));
+      if (!place.isDefaultParent) return;
+      for (const hierarchy of hierarchies) await removeIfEmpty(join(hierarchy.dir, ...place.parent));
+    },
+  };
+}
+
+/** A new v1 cpuset is empty and takes no process until it has CPUs and memory nodes (cpuset(7)). */
+async function inheritCpuset(dir: string, parent: string): Promise<void> {
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if ((await readGroupFile(dir, file)) === '') await writeGroupFile(dir, file, await readGroupFile(parent, file));
+  }
+}
