@@ -1,4 +1,5 @@
 import type { DiskFormat } from '../model/image.ts';
+import { makeRootDisk } from './root-disk.ts';
 
 /** The writable disk of a VM on its base image. */
 export interface RootDiskRequest {
@@ -18,4 +19,9 @@ export interface Volumes {
    * depend on the base's size. Replaces a leftover. Errors: INVALID when `sizeBytes` is under the base's (message has both), DISK_FULL.
    */
   readonly makeRootDisk: (request: RootDiskRequest, signal: AbortSignal) => Promise<void>;
+}
+
+/** Makes the room that makes disks. It keeps nothing in memory and needs root, to give files away. */
+export function makeVolumes(): Volumes {
+  return { makeRootDisk };
 }

@@ -1,0 +1,59 @@
+import ipaddr from 'ipaddr.js';
+import type { DnsConfig, GuestInterface, InterfaceRoute } from '../model/network.ts';
+
+/** The guest's part of the pod's network. */
+export interface GuestNetwork {
+  readonly interfaces: readonly GuestInterface[];
+  readonly dns: DnsConfig;
+}
+
+/**
+ * cloud-init's network-config version 2 (its documentation, "Networking config Version 2"): static addresses of both families as CNI
+ * gave them, found by MAC. Resolver options (`ndots`) have no place in that format. Router advertisements are refused: the pod's
+ * network is CNI's answer and nothing else.
+ */
+export function networkConfig({ interfaces, dns }: GuestNetwork): object {
+  return {
+    version: 2,
+    ethernets: Object.fromEntries(interfaces.map((guest) => [guest.name, ethernet(guest, dns)])),
+  };
+}
+
+function ethernet(guest: GuestInterface, dns: DnsConfig): object {
+  const routes = guest.routes.map((route) => routeEntry(route, guest));
+  const search = dns.searches.map((domain) => domain.replace(/(?<=.)\.$/, ''));
+  const nameservers = {
+    ...(dns.servers.length > 0 ? { addresses: dns.servers } : {}),
+    ...(search.length > 0 ? { search } : {}),
+  };
+  return {
+    match: { macaddress: guest.mac },
+    'set-name': guest.name,
+    mtu: guest.mtu,
+    dhcp4: false,
+    dhcp6: false,
+    'accept-ra': false,
+    addresses: guest.addresses.map(({ cidr }) => cidr),
+    ...(routes.length > 0 ? { routes } : {}),
+    ...(Object.keys(nameservers).length > 0 ? { nameservers } : {}),
+  };
+}
+
+/** A route over a gateway that no address's network holds (`169.254.1.1` for a /32) needs `on-link`, or the kernel refuses it. */
+function routeEntry({ destination, gateway }: InterfaceRoute, guest: GuestInterface): object {
+  if (gateway === undefined) return { to: destination, scope: 'link' };
+  const isNear = guest.addresses.some(({ cidr }) => contains(cidr, gateway));
+  return { to: destination, via: gateway, ...(isNear ? {} : { 'on-link': true }) };
+}
+
+function contains(cidr: string, address: string): boolean {
+  const [network, length] = ipaddr.parseCIDR(cidr);
+  const candidate = ipaddr.parse(address);
+  if (candidate instanceof ipaddr.IPv6)
+    return network instanceof ipaddr.IPv6 && (isLinkLocal(candidate) || candidate.match(network, length));
+  return network instanceof ipaddr.IPv4 && candidate.match(network, length);
+}
+
+function isLinkLocal(address: ipaddr.IPv6): boolean {
+  return address.range() === 'linkLocal';
+}
