@@ -1,18 +1,6 @@
-import type { DnsConfig, GuestInterface } from '../model/network.ts';
-import { makeSeed } from './seed.ts';
+import { makeSeed, type SeedRequest } from './seed.ts';
 
-/** What a guest is told by its NoCloud seed. */
-export interface SeedRequest {
-  /** Where the ISO image is made, absolute. */
-  readonly path: string;
-  /** cloud-init runs its once-per-instance steps when this changes. */
-  readonly instanceId: string;
-  readonly hostname: string;
-  readonly interfaces: readonly GuestInterface[];
-  readonly dns: DnsConfig;
-  readonly uid: number;
-  readonly gid: number;
-}
+export type { SeedRequest } from './seed.ts';
 
 /** What the guest is told. */
 export interface Guest {

@@ -4,8 +4,21 @@ import { placeFile } from '../lib/place-file.ts';
 import { ProgramError, runProgram } from '../lib/run-program.ts';
 import { toDiskFull } from '../model/disk-full.ts';
 import { VmletError } from '../model/errors.ts';
+import type { DnsConfig, GuestInterface } from '../model/network.ts';
 import { seedDocuments } from './documents.ts';
-import type { SeedRequest } from './guest.ts';
+
+/** What a guest is told by its NoCloud seed. */
+export interface SeedRequest {
+  /** Where the ISO image is made, absolute. */
+  readonly path: string;
+  /** cloud-init runs its once-per-instance steps when this changes. */
+  readonly instanceId: string;
+  readonly hostname: string;
+  readonly interfaces: readonly GuestInterface[];
+  readonly dns: DnsConfig;
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /**
  * Makes an ISO 9660 image labelled `cidata` with Joliet and Rock Ridge names, which NoCloud looks for. The documents lie in a directory

@@ -3,10 +3,21 @@ import { access, open, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { isErrno } from '../lib/errno.ts';
 import { placeFile } from '../lib/place-file.ts';
+import type { DiskFormat } from '../model/image.ts';
 import { toDiskFull } from '../model/disk-full.ts';
 import { invalid, VmletError } from '../model/errors.ts';
 import { encodeOverlay, maxBackingPathBytes, maxOverlayBytes } from './qcow2-overlay.ts';
-import type { RootDiskRequest } from './volumes.ts';
+
+/** The writable disk of a VM on its base image. */
+export interface RootDiskRequest {
+  /** Where the overlay is made, absolute. */
+  readonly path: string;
+  readonly base: { readonly path: string; readonly format: DiskFormat; readonly virtualSizeBytes: number };
+  /** Size that the guest sees; at least the base's. Default: the base's. */
+  readonly sizeBytes?: number;
+  readonly uid: number;
+  readonly gid: number;
+}
 
 const sectorBytes = 512;
 const field = 'root disk size';

@@ -1,16 +1,6 @@
-import type { DiskFormat } from '../model/image.ts';
-import { makeRootDisk } from './root-disk.ts';
+import { makeRootDisk, type RootDiskRequest } from './root-disk.ts';
 
-/** The writable disk of a VM on its base image. */
-export interface RootDiskRequest {
-  /** Where the overlay is made, absolute. */
-  readonly path: string;
-  readonly base: { readonly path: string; readonly format: DiskFormat; readonly virtualSizeBytes: number };
-  /** Size that the guest sees; at least the base's. Default: the base's. */
-  readonly sizeBytes?: number;
-  readonly uid: number;
-  readonly gid: number;
-}
+export type { RootDiskRequest } from './root-disk.ts';
 
 /** Disks of VMs. */
 export interface Volumes {
