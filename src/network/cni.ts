@@ -65,9 +65,14 @@ export function makeCni(options: CniOptions): Cni {
     return undefined;
   }
 
-  async function execute(command: 'ADD' | 'DEL', plugin: PluginConfig, env: Readonly<Record<string, string>>, io: Input): Promise<string> {
+  async function locate(command: Command, plugin: PluginConfig): Promise<string> {
     const program = await find(plugin.type);
-    if (program === undefined) throw cniFailure(plugin.type, command, `no such program in ${binDirs.join(', ')}`);
+    if (program !== undefined) return program;
+    throw cniFailure(plugin.type, command, `no such program in ${binDirs.join(', ')}`);
+  }
+
+  async function execute(command: Command, plugin: PluginConfig, program: string, io: Io): Promise<string> {
+    const { env } = io;
     const run = await runPlugin({ program, env, input: io.input, timeoutMs, maxOutputBytes }, io.signal).catch((error: unknown) => {
       io.signal.throwIfAborted();
       throw cniFailure(plugin.type, command, `cannot be run: ${messageOf(error)}`, { cause: error });
@@ -82,10 +87,13 @@ export function makeCni(options: CniOptions): Cni {
     let result: JsonObject = {};
     for (const [index, plugin] of network.plugins.entries()) {
       const input = pluginInput(network, plugin, subject.capabilities, index === 0 ? undefined : result);
+      let started = index;
       try {
-        result = readResult(plugin, await execute('ADD', plugin, env, { input, signal }));
+        const program = await locate('ADD', plugin);
+        started += 1;
+        result = readResult(plugin, await execute('ADD', plugin, program, { env, input, signal }));
       } catch (error) {
-        return { error, started: index + 1 };
+        return { error, started };
       }
     }
     return result;
@@ -97,7 +105,11 @@ export function makeCni(options: CniOptions): Cni {
     const failures: unknown[] = [];
     for (const plugin of network.plugins.slice(0, started).toReversed()) {
       const input = pluginInput(network, plugin, subject.capabilities, result);
-      await execute('DEL', plugin, env, { input, signal }).catch((error: unknown) => failures.push(error));
+      try {
+        await execute('DEL', plugin, await locate('DEL', plugin), { env, input, signal });
+      } catch (error) {
+        failures.push(error);
+      }
     }
     return failures;
   }
@@ -110,7 +122,10 @@ export function makeCni(options: CniOptions): Cni {
   return { add, del, missing };
 }
 
-interface Input {
+type Command = 'ADD' | 'DEL';
+
+interface Io {
+  readonly env: Readonly<Record<string, string>>;
   readonly input: string;
   readonly signal: AbortSignal;
 }

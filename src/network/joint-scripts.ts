@@ -15,18 +15,38 @@ export function randomMac(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
+const setValue = 'set_value() { if [ -e "$1" ]; then echo "$2" > "$1"; fi; }';
+
 /**
- * A shell program for the pod's netns: `$1` is the CNI's interface, `$2` the `disable_ipv6` it shall have, `$3` more options for `ip`;
- * stdin is a batch of `ip`. What is made from here on has no IPv6, and bridged frames do not go through the netns' own iptables.
- * One process start for all of it.
+ * A shell program for the pod's netns: the CNI's interface `$1` and the tap `$2` lose their IPv6, what is made from here on has none, and
+ * bridged frames do not go through the netns' own iptables; then stdin is a batch of `ip`. One process start for all of it.
  */
-export const applyProgram = [
-  'set_value() { if [ -e "$1" ]; then echo "$2" > "$1"; fi; }',
-  'set_value /proc/sys/net/ipv6/conf/default/disable_ipv6 1',
-  'set_value "/proc/sys/net/ipv6/conf/$1/disable_ipv6" "$2"',
+export const joinProgram = [
+  setValue,
+  'for name in default "$1" "$2"; do set_value "/proc/sys/net/ipv6/conf/$name/disable_ipv6" 1; done',
   'for kind in iptables ip6tables arptables; do set_value "/proc/sys/net/bridge/bridge-nf-call-$kind" 0; done',
-  'exec ip $3 -batch -',
+  'exec ip -batch -',
 ].join('\n');
+
+/**
+ * A shell program for the pod's netns that undoes a join, also one that was cut short: the CNI's interface `$1` gets its MAC `$2` and MTU
+ * `$3` back, going down for it if `$5` is `down`; only then its IPv6 (`$4` is `disable_ipv6`), so that the link-local address is made
+ * from the right MAC; then stdin is a batch of `ip` that goes on after errors.
+ */
+export const restoreProgram = [
+  setValue,
+  `if [ -e /proc/sys/net/ipv4/conf/${bridgeName} ]; then ip link del dev ${bridgeName}; fi`,
+  'ip addr flush dev "$1"',
+  'if [ "$5" = down ]; then ip link set dev "$1" down; fi',
+  'ip link set dev "$1" nomaster address "$2" mtu "$3"',
+  'set_value "/proc/sys/net/ipv6/conf/$1/disable_ipv6" "$4"',
+  'exec ip -force -batch -',
+].join('\n');
+
+/** The arguments of `restoreProgram`. */
+export function restoreArguments({ name, mac, mtu, ipv6Disabled, kind }: LinkState): readonly string[] {
+  return [name, mac, String(mtu), ipv6Disabled ? '1' : '0', kind === 'veth' ? '' : 'down'];
+}
 
 /** The batch that makes a VM's tap in the host's namespace: persistent, owned by `uid`, with virtio headers, down and silent. */
 export function tapScript(tap: string, uid: number, leftover: boolean): string {
@@ -57,11 +77,11 @@ export function rejoinScript(state: LinkState, tap: string): string {
 }
 
 /**
- * The batch that puts the CNI's interface back as ADD left it, to be run with `-force`: also after a join that was cut short. The prefix
- * routes that the kernel adds with an address go where ADD had removed them.
+ * The batch of `restoreProgram`: addresses and routes as ADD left them. The prefix routes that the kernel adds with an address go where
+ * ADD had removed them.
  */
 export function restoreScript(state: LinkState): string {
-  const { name, mac, mtu, kind } = state;
+  const { name } = state;
   const kept = new Set(state.routes.filter(({ protocol }) => protocol === 'kernel').map((route) => destinationOf(route)));
   const surplus = new Set(
     cidrsOf(state)
@@ -69,10 +89,6 @@ export function restoreScript(state: LinkState): string {
       .map((cidr) => networkOf(cidr)),
   );
   return script([
-    `link set dev ${name} nomaster`,
-    ...(kind === 'veth' ? [] : [`link set dev ${name} down`]),
-    `link set dev ${name} address ${mac}`,
-    `link set dev ${name} mtu ${mtu}`,
     `link set dev ${name} up`,
     ...state.addresses.map((address) => addressLine(address, name)),
     ...[...surplus].filter((network) => !kept.has(network)).map((network) => `route del ${network} dev ${name} proto kernel`),
@@ -80,7 +96,6 @@ export function restoreScript(state: LinkState): string {
       .filter(({ protocol }) => protocol !== 'kernel')
       .toSorted((a, b) => Number(hasGateway(a)) - Number(hasGateway(b)))
       .map((route) => routeLine(route, name)),
-    `link del dev ${bridgeName}`,
   ]);
 }
 

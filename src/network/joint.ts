@@ -4,7 +4,16 @@ import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { needsDhcp } from './dhcp-arguments.ts';
 import { dhcpFilter } from './dhcp-filter.ts';
-import { applyProgram, joinScript, randomMac, rejoinScript, restoreScript, tapScript } from './joint-scripts.ts';
+import {
+  joinProgram,
+  joinScript,
+  randomMac,
+  rejoinScript,
+  restoreArguments,
+  restoreProgram,
+  restoreScript,
+  tapScript,
+} from './joint-scripts.ts';
 import type { Parts } from './parts.ts';
 
 type Added = AttachmentRecord & Required<Pick<AttachmentRecord, 'added'>>;
@@ -26,7 +35,7 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
   if (record.joint?.state === 'made') {
     await parts.records.put(sandboxId, { ...record, joint: { state: 'made', tap } });
     await move(tap, record.netnsPath, signal);
-    await apply(parts, record, { disableIpv6: true, script: rejoinScript(record.added.link, tap) }, signal);
+    await bridge(parts, record, { tap, script: rejoinScript(record.added.link, tap) }, signal);
     await serve(parts, record, tap, signal);
     return;
   }
@@ -56,12 +65,8 @@ export async function removeLink({ namespaces }: Parts, netnsPath: string | unde
 export async function restoreLink(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
   if (!record.added) return;
   const { link } = record.added;
-  await apply(
-    parts,
-    { ...record, added: record.added },
-    { disableIpv6: link.ipv6Disabled, script: restoreScript(link), force: true },
-    signal,
-  );
+  const argv = ['sh', '-c', restoreProgram, 'restore', ...restoreArguments(link)] as const;
+  await parts.namespaces.run(record.netnsPath, { argv, input: restoreScript(link) }, signal);
 }
 
 /** Starts DHCP for a tap that is on the bridge, and records both. */
@@ -81,7 +86,7 @@ async function join(parts: Parts, record: Added, tap: string, signal: AbortSigna
   const filter = { argv: ['nft', '-f', '-'] as const, input: dhcpFilter(link.name) };
   const prepared = await Promise.allSettled([move(tap, record.netnsPath, signal), parts.namespaces.run(record.netnsPath, filter, signal)]);
   for (const outcome of prepared) if (outcome.status === 'rejected') throw outcome.reason;
-  await apply(parts, record, { disableIpv6: true, script: joinScript(link, tap, { bridge: randomMac(), port: randomMac() }) }, signal);
+  await bridge(parts, record, { tap, script: joinScript(link, tap, { bridge: randomMac(), port: randomMac() }) }, signal);
 }
 
 async function undo(parts: Parts, record: Added): Promise<void> {
@@ -101,15 +106,12 @@ async function move(tap: string, netnsPath: string, signal: AbortSignal): Promis
 }
 
 interface Change {
-  readonly disableIpv6: boolean;
+  readonly tap: string;
   readonly script: string;
-  readonly force?: boolean;
 }
 
-async function apply({ namespaces }: Parts, { netnsPath, added }: Added, change: Change, signal: AbortSignal): Promise<void> {
-  const { disableIpv6, script, force = false } = change;
-  const argv = ['sh', '-c', applyProgram, 'sh', added.link.name, disableIpv6 ? '1' : '0', force ? '-force' : ''] as const;
-  await namespaces.run(netnsPath, { argv, input: script }, signal);
+async function bridge({ namespaces }: Parts, { netnsPath, added }: Added, { tap, script }: Change, signal: AbortSignal): Promise<void> {
+  await namespaces.run(netnsPath, { argv: ['sh', '-c', joinProgram, 'join', added.link.name, tap], input: script }, signal);
 }
 
 /** /proc tells at once, from the host's namespace even where /sys is another's. */

@@ -44,6 +44,7 @@ export interface LinkState {
   /** Kind of link in the kernel's words (`veth`), empty for a physical device. */
   readonly kind: string;
   readonly linkType: string;
+  /** Empty where the kind of link has none. */
   readonly mac: string;
   readonly mtu: number;
   readonly ipv6Disabled: boolean;
@@ -84,13 +85,13 @@ export function parseLinkState(text: string): LinkState {
   const [disabled = '', ...documents] = text.split('\n').filter((line) => line.trim() !== '');
   const [links, routes4, routes6] = documents.map((line): unknown => JSON.parse(line));
   const [found] = z.array(link).parse(links);
-  if (!found?.address) throw new Error('the interface has no hardware address');
+  if (!found) throw new Error('ip told of no interface');
   const routes = [...readRoutes(4, routes4), ...readRoutes(6, routes6)];
   return {
     name: found.ifname,
     kind: found.linkinfo?.info_kind ?? '',
     linkType: found.link_type,
-    mac: found.address,
+    mac: found.address ?? '',
     mtu: found.mtu,
     ipv6Disabled: disabled.trim() !== '0',
     addresses: found.addr_info.filter(({ scope, dynamic }) => scope !== 'link' && dynamic !== true),

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 
@@ -10,8 +10,8 @@ const input = z
   .looseObject({
     cniVersion: z.string(),
     journal: z.string(),
-    onAdd: z.enum(['pass', 'fail', 'hang', 'garbage', 'no-ips', 'flood', 'crash']).default('pass'),
-    onDel: z.enum(['pass', 'fail', 'hang']).default('pass'),
+    onAdd: z.enum(['pass', 'fail', 'hang', 'stubborn', 'garbage', 'no-ips', 'layer-3', 'flood', 'crash']).default('pass'),
+    onDel: z.enum(['pass', 'fail', 'hang', 'stubborn']).default('pass'),
     prevResult: z.record(z.string(), z.unknown()).optional(),
   })
   .parse(JSON.parse(readFileSync(0, 'utf8')));
@@ -38,6 +38,17 @@ function interfaceState(): unknown {
   };
 }
 
+/** Waits for ever with a child, both in one process group; writes down who they are. */
+function hang(child: ChildProcess): void {
+  writeFileSync(`${input.journal}.pids`, `${process.pid} ${child.pid}`);
+}
+
+/** An interface without a hardware address, as tunnels are. */
+function makeLayer3(): void {
+  execFileSync('nsenter', [`--net=${process.env['CNI_NETNS']}`, 'ip', 'tuntap', 'add', 'dev', 'eth0', 'mode', 'tun'], { stdio: 'pipe' });
+  process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, ips: [{ address: '10.213.9.2/24' }] }));
+}
+
 const { prevResult: given = { ips: [] } } = input;
 const behaviours = {
   pass: () => (command === 'ADD' ? process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion })) : undefined),
@@ -45,12 +56,14 @@ const behaviours = {
     process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, code: 107, msg: 'the switch is on fire', details: 'port 7' }));
     process.exitCode = 1;
   },
-  hang: () => {
-    const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
-    writeFileSync(`${input.journal}.pids`, `${process.pid} ${child.pid}`);
+  hang: () => hang(spawn('sleep', ['1000'], { stdio: 'inherit' })),
+  stubborn: () => {
+    process.on('SIGTERM', () => undefined);
+    hang(spawn('sh', ['-c', 'trap "" TERM; while :; do sleep 1000; done'], { stdio: 'ignore' }));
   },
   garbage: () => process.stdout.write('all is well'),
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),
+  'layer-3': makeLayer3,
   flood: () => {
     const block = 'x'.repeat(2 ** 16);
     const more = (): void => {

@@ -118,13 +118,13 @@ describe('a pod network of real plugins', () => {
     expect(made).toContain('vnet_hdr on');
     expect(made).toContain('state DOWN');
     await network.joinTap(wanted.sandboxId, tap, soon());
-    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow();
+    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
     expect(run('nsenter', `--net=${netnsPath}`, 'ip', '-details', 'link', 'show', 'dev', tap)).toContain('master vmlet0');
     await network.removeTap(wanted.sandboxId, tap, soon());
-    expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', tap)).toThrow();
+    expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
     await network.makeTap(tap, 4713, soon());
     await network.removeTap(wanted.sandboxId, tap, soon());
-    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow();
+    expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
     await network.detach(wanted.sandboxId, soon());
   });
 });

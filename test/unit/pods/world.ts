@@ -175,6 +175,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       joinTap: async () => called('joinTap'),
       removeTap: async () => called('removeTap'),
       recover: async () => called('recover network'),
+      close: () => undefined,
     },
     volumes: {
       makeRootDisk: async ({ path }) => {

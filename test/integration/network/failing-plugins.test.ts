@@ -1,0 +1,138 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { bridgePlugin, makeNode, request, soon, type TestNode, type Traces } from './node.ts';
+
+const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] } satisfies Traces;
+
+async function failureOf(work: Promise<unknown>): Promise<{ message: string; facts: ErrorFacts }> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof VmletError)) throw new Error('no VmletError', { cause: error });
+  return { message: error.message, facts: error.facts };
+}
+
+/** Attaches where the second plugin misbehaves, and expects that nothing is left. */
+async function attachWith(double: object, node: TestNode = makeNode()): Promise<{ message: string; facts: ErrorFacts }> {
+  node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, ...double }]);
+  const network = await node.open(3_000);
+  const wanted = request();
+  const failure = await failureOf(network.attach(wanted, soon()));
+  expect(network.attachment(wanted.sandboxId)).toBeUndefined();
+  expect(node.traces()).toEqual(nothing);
+  return failure;
+}
+
+describe('a plugin that fails ADD', () => {
+  it('is quoted with code, message and details', async () => {
+    const { message, facts } = await attachWith({ onAdd: 'fail' });
+    expect(message).toBe('CNI plugin double, ADD: error 107: the switch is on fire; port 7');
+    expect(facts).toEqual({ code: 'CNI_FAILED', plugin: 'double', cniCode: 107, details: 'port 7' });
+  });
+
+  it.each([
+    ['garbage', 'its result is not valid: the output is not JSON; all is well'],
+    ['no-ips', 'the result has no IP address for eth0; vmlet needs a plugin with IPAM'],
+    ['flood', 'too much output, killed'],
+    ['crash', 'exit status 2 without a CNI error; panic: index out of range'],
+  ])('with %s is rolled back', async (onAdd, said) => {
+    const { message, facts } = await attachWith({ onAdd });
+    expect(message).toContain(said);
+    expect(facts).toMatchObject({ code: 'CNI_FAILED', plugin: 'double' });
+  });
+
+  it('and hangs is killed with what it started', async () => {
+    const node = makeNode();
+    const { message } = await attachWith({ onAdd: 'hang' }, node);
+    expect(message).toBe('CNI plugin double, ADD: no answer within 3000 ms, killed');
+    const pids = readFileSync(`${node.journal}.pids`, 'utf8').split(' ');
+    expect(pids).toHaveLength(2);
+    await waitFor(() => pids.every((pid) => isGone(pid)), { timeoutMs: 5_000, what: 'end of the plugin and its child' });
+  });
+
+  it('is rolled back for a caller who has gone', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onAdd: 'hang' }]);
+    const network = await node.open();
+    const caller = new AbortController();
+    const attached = network.attach(request(), caller.signal);
+    void waitFor(() => existsSync(`${node.journal}.pids`), { timeoutMs: 20_000, what: 'hanging plugin' }).then(() =>
+      caller.abort(new Error('the kubelet has gone')),
+    );
+    await expect(attached).rejects.toThrow('the kubelet has gone');
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('is told when its program is missing', async () => {
+    const node = makeNode();
+    rmSync(join(node.binDir, 'portmap'));
+    node.configure([bridgePlugin(node), { type: 'portmap' }]);
+    const network = await node.open();
+    expect(network.condition()).toMatchObject({ ready: false, reason: 'NetworkPluginNotReady' });
+    expect(network.condition().message).toContain('needs the plugin "portmap", which is not installed');
+    const { message } = await failureOf(network.attach(request(), soon()));
+    expect(message).toBe(`CNI plugin portmap, ADD: no such program in /nonexistent, ${node.binDir}`);
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('with an interface that no bridge takes is refused', async () => {
+    const node = makeNode();
+    node.configure([{ type: 'double', journal: node.journal, onAdd: 'layer-3' }]);
+    const network = await node.open();
+    const { message, facts } = await failureOf(network.attach(request(), soon()));
+    expect(message).toContain('CNI plugin double, ADD: it made an interface of type none, not an Ethernet one');
+    expect(facts).toMatchObject({ code: 'CNI_FAILED', plugin: 'double' });
+    expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
+describe('a plugin that fails DEL', () => {
+  it('does not stop the others, and is asked again', async () => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node), { ...double, onDel: 'fail' }]);
+    const network = await node.open();
+    const wanted = request();
+    await network.attach(wanted, soon());
+    const { message, facts } = await failureOf(network.detach(wanted.sandboxId, soon()));
+    expect(message).toBe('CNI plugin double, DEL: error 107: the switch is on fire; port 7');
+    expect(facts).toMatchObject({ code: 'CNI_FAILED', plugin: 'double' });
+    expect(node.traces().leases).toEqual([]);
+    expect(await network.isAlive(wanted.sandboxId)).toBe(true);
+
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
+describe('a request that cannot be passed on', () => {
+  it.each([
+    ['dns_config.servers', { dns: { servers: ['ns.example'], searches: [], options: [] } }],
+    ['dns_config.searches', { dns: { servers: [], searches: ['a,b'], options: [] } }],
+    ['hostname', { hostname: 'web,1' }],
+    ['metadata.name', { metadata: { name: 'a;K8S_POD_NAME=b', namespace: 'default', uid: 'u', attempt: 0 } }],
+    ['kubernetes.io/ingress-bandwidth', { annotations: { 'kubernetes.io/ingress-bandwidth': 'fast' } }],
+  ])('is refused, naming %s', async (field, more) => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const { message, facts } = await failureOf(network.attach(request(more), soon()));
+    expect(message).toContain(`${field}: `);
+    expect(facts).toEqual({ code: 'INVALID', field });
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
+function isGone(pid: string): boolean {
+  try {
+    return /^\S+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return true;
+  }
+}
