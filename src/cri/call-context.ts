@@ -1,0 +1,30 @@
+import type { Metadata, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+
+/** What a handler knows of its call. */
+export interface CallContext {
+  /** Aborted when the caller cancels, its connection breaks (`AbortError`) or its deadline passes (`TimeoutError`). */
+  readonly signal: AbortSignal;
+  /** Unix time in milliseconds; `undefined` when the caller gave none. */
+  readonly deadlineMs: number | undefined;
+  readonly metadata: Metadata;
+}
+
+/** The context of a call as grpc-js hands it over. A passed deadline shows there as a cancellation: the clock tells them apart. */
+export function contextOf(call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>): CallContext {
+  const controller = new AbortController();
+  const deadlineMs = deadlineOf(call.getDeadline());
+  call.once('cancelled', () => {
+    const late = deadlineMs !== undefined && Date.now() >= deadlineMs;
+    controller.abort(
+      late
+        ? new DOMException('the deadline of the call has passed', 'TimeoutError')
+        : new DOMException('the caller cancelled the call', 'AbortError'),
+    );
+  });
+  return { signal: controller.signal, deadlineMs, metadata: call.metadata };
+}
+
+function deadlineOf(deadline: Date | number): number | undefined {
+  const ms = Number(deadline);
+  return Number.isFinite(ms) ? ms : undefined;
+}
