@@ -1,6 +1,19 @@
+import { mkdir } from 'node:fs/promises';
+import { messageOf } from '../lib/errno.ts';
+import type { Log } from '../lib/log.ts';
+import { withTimeout } from '../lib/signals.ts';
+import { makeLibvirtClient } from '../libvirt/libvirt.ts';
 import type { Condition } from '../model/condition.ts';
 import type { DiskFormat } from '../model/image.ts';
 import type { VmIdentity } from '../model/vm-identity.ts';
+import { asVmletError } from './failures.ts';
+import { makeLifeCycle } from './life-cycle.ts';
+import { makeOwnLibvirtd } from './own-libvirtd.ts';
+import { qemuLogTail, qemuPid } from './qemu-process.ts';
+import { watchReadiness } from './readiness.ts';
+import { followEvents } from './vm-events.ts';
+import { kvmGroup } from './vm-files.ts';
+import { findVm, listVms } from './vms.ts';
 
 /** What we want of a VM; `domain-xml.ts` turns it into libvirt's domain XML. */
 export interface VmSpec {
@@ -47,7 +60,7 @@ export interface Hypervisor {
   readonly accelerator: () => 'kvm' | 'qemu' | undefined;
   /** gid that VMs run with (group `kvm`). */
   readonly gid: number;
-  /** Makes the domain known to libvirt, not started; creates the console log file owned by the VM. Replaces a defined, inactive domain of the same name and identity. */
+  /** Makes the domain known to libvirt, not started. Replaces a defined, inactive domain of the same name and uuid. */
   readonly define: (spec: VmSpec, signal: AbortSignal) => Promise<void>;
   /** Starts the domain paused; answers QEMU's pid, checked against /proc. Errors: VM_FAILED, LIBVIRT_UNAVAILABLE. */
   readonly startPaused: (name: string, signal: AbortSignal) => Promise<{ readonly pid: number; readonly vcpuTids: readonly number[] }>;
@@ -69,4 +82,72 @@ export interface Hypervisor {
   /** Events, in order. `reconnected` tells that events may have been missed: list again. Answers a function that unsubscribes. */
   readonly onEvent: (listener: (event: VmEvent) => void) => () => void;
   readonly onReconnected: (listener: () => void) => () => void;
+}
+
+/** The hypervisor with its life in the daemon. */
+export interface HypervisorService extends Hypervisor {
+  /**
+   * Adopts or starts libvirtd and waits until it is known whether VMs can be had, at most `waitMs`: what is wrong is in `condition`, and is
+   * looked at again. Throws the signal's reason.
+   */
+  readonly start: (waitMs: number, signal: AbortSignal) => Promise<void>;
+  /** Ends the connection; libvirtd and VMs stay as they are. */
+  readonly close: () => Promise<void>;
+}
+
+/** How VMs are run. */
+export interface HypervisorOptions {
+  readonly domainType: 'auto' | 'kvm' | 'qemu';
+  /** For vmlet's own libvirtd, and the verdict on KVM; made 0711. */
+  readonly stateDir: string;
+  /** For libvirtd's socket and pid files; made 0711. */
+  readonly runtimeDir: string;
+  /** A libvirtd that somebody else runs; vmlet then never starts one. */
+  readonly external?: { readonly socketPath: string; readonly runDir: string };
+  /** The node's boot id (proc(5)). */
+  readonly bootId: string;
+}
+
+/** Connects in the background; nothing is started before `start`. Throws INVALID when the host has no group `kvm`. */
+export async function makeHypervisor(options: HypervisorOptions, deps: { readonly log: Log }): Promise<HypervisorService> {
+  const { log } = deps;
+  const { external, stateDir, runtimeDir } = options;
+  const gid = await kvmGroup();
+  for (const dir of [stateDir, runtimeDir]) await mkdir(dir, { recursive: true, mode: 0o711 });
+  const own = external ? undefined : makeOwnLibvirtd({ stateDir, runDir: runtimeDir }, { log });
+  const places = own ?? { socketPath: external?.socketPath ?? '', runDir: external?.runDir ?? '', logDir: '/var/log/libvirt' };
+  const client = makeLibvirtClient({ socketPath: places.socketPath });
+  const readiness = watchReadiness(options, client, { log });
+  const events = followEvents(client);
+  const lifeCycle = makeLifeCycle({ client, readiness, ...places });
+
+  return {
+    ...lifeCycle,
+    ...events,
+    gid,
+    condition: readiness.condition,
+    accelerator: () => readiness.probed()?.host.accelerator,
+    pidOf: async (name) => qemuPid(places.runDir, name),
+    observe: async (name, signal) => asked(name, async () => findVm(client.query, name, signal)),
+    list: async (signal) => asked('list', async () => listVms(client.query, signal)),
+    lastLogLines: async (name) => qemuLogTail(places.logDir, name),
+    start: async (waitMs, signal) => {
+      await own?.keepRunning().catch((error: unknown) => log.error({ error: messageOf(error) }, 'libvirtd cannot be started'));
+      using within = withTimeout(signal, waitMs, 'start of the hypervisor');
+      await readiness.settled(within).catch(() => signal.throwIfAborted());
+    },
+    close: async () => {
+      own?.release();
+      readiness.close();
+      await client.close();
+    },
+  };
+}
+
+async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw asVmletError(error, what);
+  }
 }

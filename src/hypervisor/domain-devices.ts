@@ -1,0 +1,114 @@
+import { dirname, join } from 'node:path';
+import type { VmSpec } from './hypervisor.ts';
+import type { XmlNode } from './xml.ts';
+
+/** How QEMU uses the host's page cache: `none` (O_DIRECT) where the file system can, else `writeback`. */
+export type DiskCache = 'none' | 'writeback';
+
+/** Free PCIe slots for what is plugged in later: ports cannot be added to a running VM. */
+const spareRootPorts = 8;
+
+/** Ports of the virtio-serial controller, the most it can have: agent, consoles, and channels that are plugged in later. */
+const serialPorts = 31;
+
+/**
+ * Virtio consoles (`/dev/hvc0` ...) for terminals in the guest. The first is left alone, since systemd puts a login on hvc0; the kernel
+ * has 8 of them at most.
+ */
+const virtioConsoles = 5;
+
+/** The unix socket of virtio console `index` of a VM, beside its serial console's. */
+export function virtioConsoleSocket(consoleSocketPath: string, index: number): string {
+  return join(dirname(consoleSocketPath), `hvc${index}.sock`);
+}
+
+/** All devices of a VM. No USB, video or graphics; disks on virtio-blk, since stock cloud kernels lack AHCI. */
+export function devices(spec: VmSpec, emulator: string, cache: DiskCache): XmlNode {
+  return {
+    emulator,
+    disk: [rootDisk(spec, cache), seed(spec, cache)],
+    controller: controllers(spec),
+    interface: spec.interfaces.map(networkInterface),
+    serial: serial(spec),
+    console: [{ ...serial(spec), target: { '@type': 'serial', '@port': 0 } }, ...terminals(spec)],
+    channel: { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
+    video: { model: { '@type': 'none' } },
+    memballoon: { '@model': 'virtio', '@autodeflate': 'off', '@freePageReporting': 'on', stats: { '@period': 5 } },
+    rng: { '@model': 'virtio', backend: { '@model': 'random', '#': '/dev/urandom' } },
+    panic: { '@model': 'isa' },
+  };
+}
+
+/** The overlay, and its base written out with an end: libvirt probes no file for a backing file, and does not chown the base. */
+function rootDisk({ rootDisk: { path, base } }: VmSpec, cache: DiskCache): XmlNode {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    driver: { '@name': 'qemu', '@type': 'qcow2', '@cache': cache, '@discard': 'unmap' },
+    source: { '@file': path },
+    backingStore: {
+      '@type': 'file',
+      format: { '@type': base.format },
+      source: { '@file': base.path, seclabel: { '@model': 'dac', '@relabel': 'no' } },
+      backingStore: {},
+    },
+    target: { '@dev': 'vda', '@bus': 'virtio' },
+    boot: { '@order': 1 },
+  };
+}
+
+function seed({ seedPath }: VmSpec, cache: DiskCache): XmlNode {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    driver: { '@name': 'qemu', '@type': 'raw', '@cache': cache },
+    source: { '@file': seedPath },
+    backingStore: {},
+    target: { '@dev': 'vdb', '@bus': 'virtio' },
+    readonly: {},
+  };
+}
+
+function controllers({ interfaces }: VmSpec): readonly XmlNode[] {
+  const pcieDevices = 2 + interfaces.length + 3; // disks; interfaces; serial controller, balloon, rng
+  const ports = Array.from({ length: pcieDevices + spareRootPorts }, (_, index) => ({
+    '@type': 'pci',
+    '@index': index + 1,
+    '@model': 'pcie-root-port',
+  }));
+  return [
+    { '@type': 'usb', '@model': 'none' },
+    { '@type': 'virtio-serial', '@index': 0, '@ports': serialPorts },
+    { '@type': 'pci', '@index': 0, '@model': 'pcie-root' },
+    ...ports,
+  ];
+}
+
+/** The tap is vmlet's (`managed='no'`): libvirt neither makes nor removes it. */
+function networkInterface({ tap, mac, mtu }: VmSpec['interfaces'][number]): XmlNode {
+  return {
+    '@type': 'ethernet',
+    mac: { '@address': mac },
+    target: { '@dev': tap, '@managed': 'no' },
+    model: { '@type': 'virtio' },
+    mtu: { '@size': mtu },
+  };
+}
+
+/** The log has all output, whether or not somebody is connected; `append`, since every start of QEMU would truncate it. */
+function serial({ console: { socketPath, logPath } }: VmSpec): XmlNode {
+  return {
+    '@type': 'unix',
+    source: { '@mode': 'bind', '@path': socketPath },
+    log: { '@file': logPath, '@append': 'on' },
+    target: { '@type': 'isa-serial', '@port': 0 },
+  };
+}
+
+function terminals({ console: { socketPath } }: VmSpec): readonly XmlNode[] {
+  return Array.from({ length: virtioConsoles }, (_, index) => ({
+    '@type': 'unix',
+    source: { '@mode': 'bind', '@path': virtioConsoleSocket(socketPath, index) },
+    target: { '@type': 'virtio', '@port': index + 1 },
+  }));
+}

@@ -1,0 +1,94 @@
+import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
+import { domainXml } from './domain-xml.ts';
+import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import { qemuLogTail, qemuPid, vcpuThreads } from './qemu-process.ts';
+import type { Readiness } from './readiness.ts';
+import { requestShutdown } from './shutdown.ts';
+import { diskCache } from './vm-files.ts';
+import { findVm, type FoundVm } from './vms.ts';
+
+/** What the life cycle works with. */
+interface LifeCycleParts {
+  readonly client: LibvirtClient;
+  readonly readiness: Readiness;
+  /** libvirt's `/run/libvirt` and `/var/log/libvirt`. */
+  readonly runDir: string;
+  readonly logDir: string;
+}
+
+type LifeCycle = Pick<Hypervisor, 'define' | 'startPaused' | 'resume' | 'requestShutdown' | 'destroy' | 'undefine'>;
+
+const { domainCreateFlag, domainUndefineFlag } = libvirtNumbers;
+
+/** nvram, TPM state and saved memory go with the definition, or libvirt would refuse to forget it. */
+const undefineFlags = domainUndefineFlag.managedSave | domainUndefineFlag.snapshotsMetadata | domainUndefineFlag.nvram;
+
+/** A VM's way through libvirt. Every step looks the domain up and leaves alone what is not ours. */
+export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCycleParts): LifeCycle {
+  const { domains } = client.control;
+
+  async function existing(name: string, signal: AbortSignal): Promise<FoundVm> {
+    const vm = await findVm(client.query, name, signal);
+    if (!vm) throw vmFailed(name, 'libvirt has no such domain of vmlet');
+    return vm;
+  }
+
+  /** Does something to a VM if there is one; one that goes meanwhile is fine. */
+  async function ifThere(name: string, signal: AbortSignal, act: (vm: FoundVm) => Promise<void>): Promise<void> {
+    await told(name, async () => {
+      const vm = await findVm(client.query, name, signal);
+      if (!vm) return;
+      await act(vm).catch((error: unknown) => {
+        if (!isGone(error)) throw error;
+      });
+    });
+  }
+
+  return {
+    define: async (spec, signal) =>
+      told(spec.name, async () => {
+        const probed = readiness.probed();
+        if (!probed) throw unavailable(readiness.condition().message);
+        await domains.define(domainXml(spec, probed.host, await diskCache(spec)), 0, signal);
+      }),
+
+    startPaused: async (name, signal) =>
+      told(name, async () => {
+        const { domain } = await existing(name, signal);
+        try {
+          await domains.create(domain, domainCreateFlag.paused, signal);
+        } catch (error) {
+          throw isLibvirtError(error) ? vmFailed(name, reasonOf(error), error, await qemuLogTail(logDir, name)) : error;
+        }
+        const pid = await qemuPid(runDir, name);
+        if (pid === undefined) throw vmFailed(name, 'QEMU ended as soon as it was started', undefined, await qemuLogTail(logDir, name));
+        return { pid, vcpuTids: await vcpuThreads(pid) };
+      }),
+
+    resume: async (name, signal) => told(name, async () => domains.resume((await existing(name, signal)).domain, signal)),
+
+    requestShutdown: async (name, signal) =>
+      ifThere(name, signal, async ({ domain, state }) => {
+        if (state !== 'off') await requestShutdown(client.control, domain, signal);
+      }),
+
+    destroy: async (name, signal) =>
+      ifThere(name, signal, async ({ domain, state }) => {
+        if (state === 'off') return;
+        await domains.destroy(domain, 0, signal).catch((error: unknown) => {
+          if (!isWrongState(error)) throw error; // it ended by itself meanwhile
+        });
+      }),
+
+    undefine: async (name, signal) => ifThere(name, signal, async ({ domain }) => domains.undefine(domain, undefineFlags, signal)),
+  };
+}
+
+async function told<T>(name: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw asVmletError(error, name);
+  }
+}

@@ -1,0 +1,34 @@
+import type { DomainEvent, LibvirtClient } from '../libvirt/libvirt.ts';
+import type { Hypervisor, VmEvent } from './hypervisor.ts';
+import { eventBodyOf, tellsPanic } from './vm-state.ts';
+
+/** Domains that may be ours; what else runs in a libvirtd that is shared is not told of. */
+const vmName = /^vmlet-[0-9a-f]{12}$/;
+
+/** Tells of libvirt's events as what happens to VMs. libvirt gives no time: it is taken when the event arrives. */
+export function followEvents(client: LibvirtClient): Pick<Hypervisor, 'onEvent' | 'onReconnected'> {
+  const listeners = new Set<(event: VmEvent) => void>();
+  const panicked = new Set<string>();
+
+  client.on('event', (event: DomainEvent) => {
+    const { name } = event.domain;
+    if (!vmName.test(name)) return;
+    const body = eventBodyOf(event, panicked.has(name));
+    if (tellsPanic(event)) panicked.add(name);
+    if (!body) return;
+    if (body.kind === 'stopped' || body.kind === 'started') panicked.delete(name);
+    const told: VmEvent = { ...body, name, atNs: BigInt(Date.now()) * 1_000_000n };
+    for (const listener of listeners) listener(told);
+  });
+
+  return {
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    onReconnected: (listener) =>
+      client.on('connected', ({ again }) => {
+        if (again) listener();
+      }),
+  };
+}
