@@ -1,0 +1,98 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeCgroups } from '../cgroup/cgroup.ts';
+import type { Config } from '../config/config.ts';
+import type { CriDeps } from '../cri/cri.ts';
+import { makeGuest } from '../guest/guest.ts';
+import { makeHypervisor, type HypervisorService } from '../hypervisor/hypervisor.ts';
+import { makeImages, type ClosableImages } from '../images/images.ts';
+import type { Log } from '../lib/log.ts';
+import { makeLogs } from '../logs/logs.ts';
+import { makeNetwork, type Network } from '../network/network.ts';
+import { makePods, type PodsService } from '../pods/pods.ts';
+import { makeVolumes } from '../volumes/volumes.ts';
+import { progressLog } from './progress-log.ts';
+import { overheadBytes } from './overhead.ts';
+
+/** All objects of a daemon, built by hand and not started. */
+export interface Parts {
+  readonly hypervisor: HypervisorService;
+  readonly images: ClosableImages;
+  readonly network: Network;
+  readonly pods: PodsService;
+  readonly cri: CriDeps;
+}
+
+/** Builds every room from the configuration. Opens records and stores; starts no process and serves nothing. */
+export async function compose(config: Config, bootId: string, log: Log): Promise<Parts> {
+  const { stateDir, runtimeDir } = config;
+  // QEMU opens disks and sockets by path, as an uid of its own: it must get through.
+  for (const dir of [stateDir, runtimeDir]) await mkdir(dir, { recursive: true, mode: 0o711 });
+  const named = (room: string): { readonly log: Log } => ({ log: log.child({ room }) });
+
+  const hypervisor = await makeHypervisor(hypervisorOptions(config, bootId), named('hypervisor'));
+  const cgroups = await makeCgroups({ driver: config.cgroupDriver });
+  const images = await makeImages(imagesOptions(config), { ...named('images'), onProgress: progressLog(named('images').log) });
+  const network = await makeNetwork(networkOptions(config), named('network'));
+  const logs = makeLogs({ maxBacklogBytes: config.console.maxBacklog }, named('logs'));
+  const pods = await makePods(
+    {
+      stateDir,
+      runtimeDir,
+      uidRange: { first: config.vm.firstUid, count: config.vm.uidCount },
+      sizing: () => ({
+        defaultCpus: config.vm.defaultCpus,
+        maxCpus: config.vm.maxCpus,
+        defaultMemoryBytes: config.vm.defaultMemory,
+        minMemoryBytes: config.vm.minMemory,
+        overheadBytes: overheadBytes(config.vm.overhead, hypervisor.accelerator()),
+      }),
+      shutdownRepeatMs: config.vm.shutdownRepeat,
+      bootId,
+    },
+    { hypervisor, cgroups, images, network, volumes: makeVolumes(), guest: makeGuest(), logs, ...named('pods') },
+  );
+  const runtime: CriDeps['runtime'] = {
+    runtimeCondition: hypervisor.condition,
+    networkCondition: network.condition,
+    cgroupDriver: cgroups.driver,
+    info: () => ({
+      stateDir,
+      runtimeDir,
+      domainType: config.domainType,
+      accelerator: hypervisor.accelerator(),
+      cgroupVersion: cgroups.version,
+    }),
+  };
+  return { hypervisor, images, network, pods, cri: { pods, images, runtime, ...named('cri') } };
+}
+
+function hypervisorOptions(config: Config, bootId: string): Parameters<typeof makeHypervisor>[0] {
+  const { socket, runDir } = config.libvirt;
+  return {
+    domainType: config.domainType,
+    stateDir: join(config.stateDir, 'libvirt'),
+    runtimeDir: join(config.runtimeDir, 'libvirt'),
+    bootId,
+    ...(socket !== undefined && runDir !== undefined ? { external: { socketPath: socket, runDir } } : {}),
+  };
+}
+
+function imagesOptions({ stateDir, images }: Config): Parameters<typeof makeImages>[0] {
+  return {
+    storeDir: join(stateDir, 'images'),
+    sources: images.sources,
+    maxBytes: images.maxBytes,
+    maxVirtualBytes: images.maxVirtualSize,
+    stallTimeoutMs: images.stallTimeout,
+  };
+}
+
+function networkOptions({ stateDir, runtimeDir, cni }: Config): Parameters<typeof makeNetwork>[0] {
+  return {
+    netnsDir: '/run/netns',
+    stateDir: join(stateDir, 'network'),
+    runtimeDir: join(runtimeDir, 'network'),
+    cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout },
+  };
+}
