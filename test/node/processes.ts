@@ -1,0 +1,56 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { identify, isAlive, stopHelper } from '../../src/lib/helper-process.ts';
+import { isErrno } from '../../src/lib/errno.ts';
+
+/** A process with its command line. */
+export interface RunningProcess {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/**
+ * All processes whose command line contains one of `texts`, and libvirt daemons whose mounts do (they see their directories under the
+ * usual names, in a mount namespace of their own). This process and its parent are left out.
+ */
+export function processesWith(texts: readonly string[]): RunningProcess[] {
+  const found: RunningProcess[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(name) || Number(name) === process.pid || Number(name) === process.ppid) continue;
+    const command = commandOf(name);
+    const searched = isLibvirtDaemon(command) ? command + mountsOf(name) : command;
+    if (texts.some((text) => searched.includes(text))) found.push({ pid: Number(name), command });
+  }
+  return found;
+}
+
+/** True for the command line of a daemon of libvirt's. */
+export function isLibvirtDaemon(command: string): boolean {
+  return /^\S*(libvirtd|virtqemud|virtlogd)\b/.test(command);
+}
+
+/** Ends processes by pid, SIGTERM first; each is looked at again before, so that a reused pid is not touched. */
+export async function endProcesses(processes: readonly RunningProcess[], graceMs = 3_000): Promise<void> {
+  await Promise.all(
+    processes.map(async ({ pid, command }) => {
+      const identity = identify(pid);
+      if (identity && commandOf(String(pid)) === command && isAlive(identity)) await stopHelper(identity, graceMs);
+    }),
+  );
+}
+
+function commandOf(pid: string): string {
+  return readProc(`${pid}/cmdline`).replaceAll('\0', ' ').trim();
+}
+
+function mountsOf(pid: string): string {
+  return readProc(`${pid}/mountinfo`);
+}
+
+function readProc(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EINVAL')) return ''; // it ended meanwhile
+    throw error;
+  }
+}
