@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import type { VmSpec } from './hypervisor.ts';
+import type { VmSpec } from './vm-spec.ts';
 import type { XmlNode } from './xml.ts';
 
 /** How QEMU uses the host's page cache: `none` (O_DIRECT) where the file system can, else `writeback`. */

@@ -1,6 +1,6 @@
 import { devices, type DiskCache } from './domain-devices.ts';
 import type { HostFacts } from './host-facts.ts';
-import type { VmSpec } from './hypervisor.ts';
+import type { VmSpec } from './vm-spec.ts';
 import { identityElement } from './metadata.ts';
 import { writeXml, type XmlNode } from './xml.ts';
 

@@ -1,11 +1,11 @@
 import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
 import { domainXml } from './domain-xml.ts';
 import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
-import type { Hypervisor } from './hypervisor.ts';
 import { qemuLogTail, qemuPid, vcpuThreads } from './qemu-process.ts';
 import type { Readiness } from './readiness.ts';
 import { requestShutdown } from './shutdown.ts';
 import { diskCache } from './vm-files.ts';
+import type { VmSpec } from './vm-spec.ts';
 import { findVm, type FoundVm } from './vms.ts';
 
 /** What the life cycle works with. */
@@ -17,14 +17,27 @@ interface LifeCycleParts {
   readonly logDir: string;
 }
 
-type LifeCycle = Pick<Hypervisor, 'define' | 'startPaused' | 'resume' | 'requestShutdown' | 'destroy' | 'undefine'>;
+/** A VM's way through libvirt. */
+export interface LifeCycle {
+  /** Makes the domain known to libvirt, not started. Replaces a defined, inactive domain of the same name and uuid. */
+  readonly define: (spec: VmSpec, signal: AbortSignal) => Promise<void>;
+  /** Starts the domain paused; answers QEMU's pid, checked against /proc. Errors: VM_FAILED, LIBVIRT_UNAVAILABLE. */
+  readonly startPaused: (name: string, signal: AbortSignal) => Promise<{ readonly pid: number; readonly vcpuTids: readonly number[] }>;
+  readonly resume: (name: string, signal: AbortSignal) => Promise<void>;
+  /** Asks the guest to power off: by its agent when that answers, else by the ACPI power button; to be repeated by the caller. */
+  readonly requestShutdown: (name: string, signal: AbortSignal) => Promise<void>;
+  /** Ends the VM now; one that does not run or exist is fine. */
+  readonly destroy: (name: string, signal: AbortSignal) => Promise<void>;
+  /** Forgets the domain; one that does not exist is fine. */
+  readonly undefine: (name: string, signal: AbortSignal) => Promise<void>;
+}
 
 const { domainCreateFlag, domainUndefineFlag } = libvirtNumbers;
 
 /** nvram, TPM state and saved memory go with the definition, or libvirt would refuse to forget it. */
 const undefineFlags = domainUndefineFlag.managedSave | domainUndefineFlag.snapshotsMetadata | domainUndefineFlag.nvram;
 
-/** A VM's way through libvirt. Every step looks the domain up and leaves alone what is not ours. */
+/** Every step looks the domain up and leaves alone what is not ours. */
 export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCycleParts): LifeCycle {
   const { domains } = client.control;
 

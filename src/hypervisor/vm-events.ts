@@ -1,12 +1,20 @@
 import type { DomainEvent, LibvirtClient } from '../libvirt/libvirt.ts';
-import type { Hypervisor, VmEvent } from './hypervisor.ts';
+import type { VmEvent } from './observed-vm.ts';
 import { eventBodyOf, tellsPanic } from './vm-state.ts';
+
+/** What happens to VMs of ours, as it happens. */
+export interface VmEvents {
+  /** In libvirt's order. Answers a function that unsubscribes. */
+  readonly onEvent: (listener: (event: VmEvent) => void) => () => void;
+  /** The connection is back: events may have been missed, so list again. Answers a function that unsubscribes. */
+  readonly onReconnected: (listener: () => void) => () => void;
+}
 
 /** Domains that may be ours; what else runs in a libvirtd that is shared is not told of. */
 const vmName = /^vmlet-[0-9a-f]{12}$/;
 
 /** Tells of libvirt's events as what happens to VMs. libvirt gives no time: it is taken when the event arrives. */
-export function followEvents(client: LibvirtClient): Pick<Hypervisor, 'onEvent' | 'onReconnected'> {
+export function followEvents(client: LibvirtClient): VmEvents {
   const listeners = new Set<(event: VmEvent) => void>();
   const panicked = new Set<string>();
 

@@ -3,7 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import { isErrno } from '../lib/errno.ts';
 import { invalid } from '../model/errors.ts';
 import type { DiskCache } from './domain-devices.ts';
-import type { VmSpec } from './hypervisor.ts';
+import type { VmSpec } from './vm-spec.ts';
 
 /** `none` where the file systems of a VM's disks take O_DIRECT (tmpfs, for one, may not), else `writeback`. */
 export async function diskCache({ rootDisk, seedPath }: VmSpec): Promise<DiskCache> {

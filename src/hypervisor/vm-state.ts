@@ -1,5 +1,5 @@
 import { libvirtNumbers, type DomainEvent, type DomainStatus } from '../libvirt/libvirt.ts';
-import type { ObservedVm, VmEndCause, VmEvent } from './hypervisor.ts';
+import type { ObservedVm, VmEndCause, VmEvent } from './observed-vm.ts';
 
 const { shutoffReason, stoppedDetail, crashedDetail } = libvirtNumbers;
 

@@ -1,6 +1,6 @@
 import { isLibvirtError, libvirtNumbers, type Domain, type LibvirtCalls } from '../libvirt/libvirt.ts';
 import { isGone } from './failures.ts';
-import type { ObservedVm } from './hypervisor.ts';
+import type { ObservedVm } from './observed-vm.ts';
 import { metadataNamespace, parseIdentity } from './metadata.ts';
 import { endCauseOf, stateOf } from './vm-state.ts';
 

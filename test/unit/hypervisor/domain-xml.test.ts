@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { domainXml } from '../../../src/hypervisor/domain-xml.ts';
+import type { HostFacts } from '../../../src/hypervisor/host-facts.ts';
+import type { VmSpec } from '../../../src/hypervisor/vm-spec.ts';
+import { expectGolden } from '../../lib/golden.ts';
+import { sampleIdentity } from './samples.ts';
+
+const tcg: HostFacts = { accelerator: 'qemu', emulator: '/usr/bin/qemu-system-x86_64', machine: 'pc-q35-7.2' };
+const kvm: HostFacts = { ...tcg, accelerator: 'kvm' };
+
+const spec: VmSpec = {
+  name: 'vmlet-0123456789ab',
+  uuid: '01234567-89ab-4cde-8f01-23456789abcd',
+  identity: sampleIdentity,
+  vcpus: 2,
+  memoryMiB: 416,
+  uid: 1_500_000_007,
+  gid: 106,
+  rootDisk: { path: '/var/lib/vmlet/vms/0123456789ab/root.qcow2', base: { path: '/var/lib/vmlet/images/blobs/abc', format: 'qcow2' } },
+  seedPath: '/var/lib/vmlet/vms/0123456789ab/seed.iso',
+  interfaces: [{ tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450 }],
+  console: { socketPath: '/run/vmlet/vms/0123456789ab/console.sock', logPath: '/var/lib/vmlet/vms/0123456789ab/console.log' },
+};
+
+describe('domainXml', () => {
+  it('of a VM that is emulated', () => {
+    expectGolden('hypervisor/tcg.xml', domainXml(spec, tcg, 'none'));
+  });
+
+  it('of a VM with KVM, a raw base, and a file system without O_DIRECT', () => {
+    const raw: VmSpec = { ...spec, rootDisk: { ...spec.rootDisk, base: { path: '/var/lib/vmlet/images/blobs/raw', format: 'raw' } } };
+    expectGolden('hypervisor/kvm.xml', domainXml(raw, kvm, 'writeback'));
+  });
+
+  it('has eight free root ports, however many interfaces', () => {
+    const nic = spec.interfaces[0] ?? { tap: '', mac: '', mtu: 0 };
+    const ports = (xml: string): number => xml.split('model="pcie-root-port"').length - 1;
+    expect(ports(domainXml({ ...spec, interfaces: [nic, nic, nic] }, tcg, 'none')) - ports(domainXml(spec, tcg, 'none'))).toBe(2);
+    expect(ports(domainXml({ ...spec, interfaces: [] }, tcg, 'none'))).toBe(5 + 8);
+  });
+
+  it('escapes what a user wrote, and refuses what XML cannot carry, by the field’s name', () => {
+    const named = (podName: string): string => domainXml({ ...spec, identity: { ...spec.identity, podName } }, tcg, 'none');
+    expect(named('<a>&"')).toContain('<vmlet:podName>&lt;a&gt;&amp;"</vmlet:podName>');
+    for (const bad of ['a\u0000', 'a\ud800', 'a\nb', 'a\ufffe']) expect(() => named(bad)).toThrow(/podName/);
+  });
+});
