@@ -23,10 +23,13 @@ const codes: Readonly<Record<ErrorCode, status>> = {
 
 /**
  * The gRPC status of an error. Aborts become DEADLINE_EXCEEDED or CANCELLED; what is no `VmletError` is a bug: INTERNAL with an error
- * id, and the stack in the log only.
+ * id, and the stack in the log only. The cause of an expected failure is told at debug: it may quote what others wrote.
  */
 export function toStatus(error: unknown, log: Log): ServiceError {
-  if (error instanceof VmletError) return serviceError(codes[error.facts.code], textOf(error));
+  if (error instanceof VmletError) {
+    if (error.cause !== undefined) log.debug({ ...error.facts, message: error.message, cause: causeOf(error) }, 'a call failed');
+    return serviceError(codes[error.facts.code], textOf(error));
+  }
   if (error instanceof Error && error.name === 'TimeoutError') return serviceError(status.DEADLINE_EXCEEDED, error.message);
   if (error instanceof Error && error.name === 'AbortError') return serviceError(status.CANCELLED, error.message);
   const errorId = randomBytes(4).toString('hex');
@@ -48,5 +51,6 @@ function registryAway(facts: ErrorFacts): boolean {
 }
 
 function causeOf(error: unknown): string | undefined {
-  return error instanceof Error && error.cause instanceof Error ? error.cause.stack : undefined;
+  if (!(error instanceof Error) || error.cause === undefined) return undefined;
+  return error.cause instanceof Error ? error.cause.stack : 'not an Error';
 }

@@ -9,6 +9,11 @@ export type FieldSupport = Readonly<Record<string, Support>>;
 /** Windows fields are told once, not in each row. */
 const windows: Support = { ignored: 'Windows only' };
 
+/** The same declarations for fields that lie below `prefix`. */
+export function below(prefix: string, fields: FieldSupport): FieldSupport {
+  return Object.fromEntries(Object.entries(fields).map(([path, support]) => [`${prefix}.${path}`, support]));
+}
+
 /** A row of the table in docs/cri-support.md. */
 export interface FieldRow {
   readonly path: string;

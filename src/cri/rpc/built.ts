@@ -1,0 +1,47 @@
+import type { Rpc } from '../table.ts';
+import { containerStatus } from './container-status.ts';
+import { createContainer } from './create-container.ts';
+import { imageFsInfo } from './image-fs-info.ts';
+import { imageStatus } from './image-status.ts';
+import { listContainers } from './list-containers.ts';
+import { listImages } from './list-images.ts';
+import { listPodSandbox } from './list-pod-sandbox.ts';
+import { podSandboxStatus } from './pod-sandbox-status.ts';
+import { pullImage } from './pull-image.ts';
+import { removeContainer } from './remove-container.ts';
+import { removeImage } from './remove-image.ts';
+import { removePodSandbox } from './remove-pod-sandbox.ts';
+import { reopenContainerLog } from './reopen-container-log.ts';
+import { runPodSandbox } from './run-pod-sandbox.ts';
+import { runtimeConfig } from './runtime-config.ts';
+import { startContainer } from './start-container.ts';
+import { status } from './status.ts';
+import { stopContainer } from './stop-container.ts';
+import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { updateRuntimeConfig } from './update-runtime-config.ts';
+import { version } from './version.ts';
+
+/** Every method that is built, in the order of docs/cri-support.md. */
+export const builtRpcs: readonly Rpc[] = [
+  version,
+  status,
+  runtimeConfig,
+  updateRuntimeConfig,
+  runPodSandbox,
+  stopPodSandbox,
+  removePodSandbox,
+  podSandboxStatus,
+  listPodSandbox,
+  createContainer,
+  startContainer,
+  stopContainer,
+  removeContainer,
+  listContainers,
+  containerStatus,
+  reopenContainerLog,
+  listImages,
+  imageStatus,
+  pullImage,
+  removeImage,
+  imageFsInfo,
+];
