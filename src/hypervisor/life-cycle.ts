@@ -1,7 +1,7 @@
 import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
 import { domainXml } from './domain-xml.ts';
 import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
-import { qemuLogTail, qemuPid, vcpuThreads } from './qemu-process.ts';
+import { qemuLogTail, qemuPid, removeQemuLog, vcpuThreads } from './qemu-process.ts';
 import type { Readiness } from './readiness.ts';
 import { requestShutdown } from './shutdown.ts';
 import { diskCache } from './vm-files.ts';
@@ -28,7 +28,7 @@ export interface LifeCycle {
   readonly requestShutdown: (name: string, signal: AbortSignal) => Promise<void>;
   /** Ends the VM now; one that does not run or exist is fine. */
   readonly destroy: (name: string, signal: AbortSignal) => Promise<void>;
-  /** Forgets the domain; one that does not exist is fine. */
+  /** Forgets the domain and QEMU's log of it; one that does not exist is fine. */
   readonly undefine: (name: string, signal: AbortSignal) => Promise<void>;
 }
 
@@ -94,7 +94,10 @@ export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCyclePa
         });
       }),
 
-    undefine: async (name, signal) => ifThere(name, signal, async ({ domain }) => domains.undefine(domain, undefineFlags, signal)),
+    undefine: async (name, signal) => {
+      await ifThere(name, signal, async ({ domain }) => domains.undefine(domain, undefineFlags, signal));
+      await removeQemuLog(logDir, name);
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { open, readFile, readdir } from 'node:fs/promises';
+import { open, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../lib/errno.ts';
 
@@ -50,6 +50,11 @@ export async function qemuLogTail(logDir: string, name: string): Promise<string>
     if (isErrno(error, 'ENOENT')) return '';
     throw error;
   }
+}
+
+/** Removes a VM's QEMU log: every attempt has one, and nobody else does. */
+export async function removeQemuLog(logDir: string, name: string): Promise<void> {
+  await rm(join(logDir, 'qemu', `${name}.log`), { force: true });
 }
 
 /** The lines that tell something: the command line's (`-device ... \`) and its environment are left out, and a cut first line. */

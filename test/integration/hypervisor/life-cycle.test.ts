@@ -95,6 +95,7 @@ describe('the life of a VM', () => {
     expect(await stoppedEvent(spec.name)).toMatchObject({ cause: 'failed' });
     expect(await hypervisor.lastLogLines(spec.name)).toMatch(/shutting down, reason=crashed/);
     await hypervisor.undefine(spec.name, soon());
+    expect(await hypervisor.lastLogLines(spec.name)).toBe('');
   });
 
   it('refuses to start what is not defined, and names what QEMU said when it fails', async () => {
