@@ -21,7 +21,6 @@ import { makeUids } from './uids.ts';
 import { watchVms } from './watch.ts';
 
 export type { PodsDeps, PodsOptions } from './context.ts';
-export type { SizingOptions } from './sizing.ts';
 
 /**
  * The use cases of a pod's life. Every method is idempotent where CRI wants it, joins a run under way for the same object, and leaves
