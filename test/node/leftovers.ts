@@ -58,7 +58,7 @@ export async function findLeftovers(query: LeftoverQuery): Promise<string[]> {
 async function knownIds(query: LeftoverQuery, files: readonly string[]): Promise<string[]> {
   const log = await readFile(query.logFile, 'utf8').catch(() => '');
   const logged = [...log.matchAll(/"(?:sandboxId|containerId)":"([0-9a-f]{64})"/g)].map(([, id = '']) => id);
-  const recorded = files.flatMap((file) => /records\/.*\/([0-9a-f]{64})/.exec(file)?.[1] ?? []);
+  const recorded = files.flatMap((file) => /records\/(?:sandboxes|containers)\/([0-9a-f]{64})/.exec(file)?.[1] ?? []);
   return [...new Set([...logged, ...recorded].map((id) => id.slice(0, 12)))];
 }
 
