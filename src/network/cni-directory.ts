@@ -1,15 +1,15 @@
 import { watch, type FSWatcher } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../lib/errno.ts';
+import { isErrno, messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
 import { VmletError } from '../model/errors.ts';
-import { isConfigFile, parseNetworkConfig, programsOf, type NetworkConfig } from './cni-config.ts';
+import { isConfigFile, programsOf, type NetworkConfig } from './cni-config.ts';
+import { chooseConfig, networkCondition, type CniDirs, type ConfigFile, type Reading } from './network-condition.ts';
 
 /** What the configuration directory is read with. */
-export interface CniDirectoryOptions {
-  readonly confDir: string;
+export interface CniDirectoryOptions extends CniDirs {
   /** Pause between looks at the directory, milliseconds: for what no watch reports (a directory made later, plugins installed). */
   readonly pollMs: number;
 }
@@ -23,43 +23,51 @@ export interface CniDirectory {
   readonly close: () => void;
 }
 
-interface Seen {
-  readonly signature: string;
-  readonly config?: NetworkConfig;
-  readonly problems: readonly string[];
-}
-
 /** A burst of changes (an installer that writes several files) is looked at once. */
 const settleMs = 50;
 
-/** Reads the directory and follows it. `missing` names the first of some plugin programs that is not installed. */
+/**
+ * Reads the directory and follows it. `missing` names the first of some plugin programs that is not installed.
+ * INVARIANT: looks run one after the other, so that what an older one saw never replaces what a newer one did.
+ */
 export async function openCniDirectory(
   options: CniDirectoryOptions,
   deps: { readonly log: Log; readonly missing: (programs: readonly string[]) => Promise<string | undefined> },
 ): Promise<CniDirectory> {
   const { confDir, pollMs } = options;
-  let seen: Seen = { signature: '', problems: [] };
+  let signature = '';
+  let reading: Reading = { kind: 'read', files: 0, problems: [] };
   let condition: Condition = readyCondition;
   let watcher: FSWatcher | undefined;
   let settle: NodeJS.Timeout | undefined;
   let closed = false;
+  let last: Promise<void> = Promise.resolve();
 
   async function look(): Promise<void> {
+    last = last.then(lookNow);
+    return last;
+  }
+
+  async function lookNow(): Promise<void> {
     try {
       const names = (await readdir(confDir)).filter(isConfigFile).toSorted();
-      const signature = (await Promise.all(names.map(async (name) => signatureOf(join(confDir, name))))).join('\n');
-      if (signature !== seen.signature || seen.config === undefined) seen = { signature, ...(await firstValid(confDir, names)) };
+      const seen = (await Promise.all(names.map(async (name) => signatureOf(join(confDir, name))))).join('\n');
+      if (seen !== signature || reading.kind !== 'read' || !reading.config) {
+        reading = chooseConfig(await Promise.all(names.map(async (name) => readConfigFile(confDir, name))));
+        signature = seen;
+      }
     } catch (error) {
-      seen = { signature: '', problems: [messageOf(error)] };
+      reading = { kind: isErrno(error, 'ENOENT') ? 'missing' : 'unreadable', problem: messageOf(error) };
     }
     await judge();
     follow();
   }
 
   async function judge(): Promise<void> {
-    const absent = seen.config && (await deps.missing(programsOf(seen.config)));
+    const config = configOf(reading);
+    const absent = config && (await deps.missing(programsOf(config)));
     const before = condition;
-    condition = conditionOf(confDir, seen, absent);
+    condition = networkCondition(options, reading, absent);
     if (before.ready !== condition.ready || before.message !== condition.message) {
       deps.log[condition.ready ? 'info' : 'warn']({ confDir, ...condition }, 'network condition changed');
     }
@@ -91,7 +99,8 @@ export async function openCniDirectory(
 
   async function current(): Promise<NetworkConfig> {
     await look();
-    if (seen.config) return seen.config;
+    const config = configOf(reading);
+    if (config) return config;
     throw new VmletError({ code: 'CNI_UNAVAILABLE' }, condition.message);
   }
 
@@ -109,34 +118,20 @@ export async function openCniDirectory(
   };
 }
 
-/** The first valid file in lexical order decides; those before it are problems to tell. */
-async function firstValid(confDir: string, names: readonly string[]): Promise<{ config?: NetworkConfig; problems: readonly string[] }> {
-  const problems: string[] = [];
-  for (const name of names) {
-    try {
-      return { config: parseNetworkConfig(name, await readFile(join(confDir, name), 'utf8')), problems };
-    } catch (error) {
-      problems.push(`${name}: ${messageOf(error)}`);
-    }
+function configOf(reading: Reading): NetworkConfig | undefined {
+  return reading.kind === 'read' ? reading.config : undefined;
+}
+
+async function readConfigFile(confDir: string, name: string): Promise<ConfigFile> {
+  try {
+    return { name, text: await readFile(join(confDir, name), 'utf8') };
+  } catch (error) {
+    return { name, problem: messageOf(error) };
   }
-  return { problems: names.length === 0 ? ['no .conflist, .conf or .json file'] : problems };
 }
 
-function conditionOf(confDir: string, seen: Seen, absent: string | undefined): Condition {
-  const problems = seen.problems.join('; ');
-  if (!seen.config) return notReady(`no usable CNI configuration in ${confDir}: ${problems}`);
-  if (absent !== undefined)
-    return notReady(`CNI network "${seen.config.name}" in ${confDir} needs the plugin "${absent}", which is not installed`);
-  return problems === ''
-    ? readyCondition
-    : { ready: true, reason: '', message: `CNI configuration passed over in ${confDir}: ${problems}` };
-}
-
-function notReady(message: string): Condition {
-  return { ready: false, reason: 'NetworkPluginNotReady', message };
-}
-
+/** What changes with a file; a file that went away meanwhile, or a link to nowhere, has one too. */
 async function signatureOf(file: string): Promise<string> {
-  const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
-  return `${file} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  return found ? `${file} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}` : `${file} gone`;
 }

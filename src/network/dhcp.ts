@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,7 +14,10 @@ export interface Dhcp {
    * be recorded while it starts. On error it is ended.
    */
   readonly start: (request: DhcpRequest, started: (helper: HelperIdentity) => Promise<void>, signal: AbortSignal) => Promise<void>;
-  /** The living server of a sandbox: the recorded one, or the one that its pid file names; proved by its command line. */
+  /**
+   * The living server of a sandbox: the recorded one, the one that its pid file names, or where a start was cut short before either,
+   * the one that a look at all processes finds; proved by its command line.
+   */
   readonly find: (sandboxId: string, recorded: HelperIdentity | undefined) => Promise<HelperIdentity | undefined>;
   /** Ends a sandbox's server and removes its files; none is fine. */
   readonly stop: (sandboxId: string, recorded: HelperIdentity | undefined) => Promise<void>;
@@ -57,13 +60,15 @@ export async function makeDhcp(dir: string): Promise<Dhcp> {
   }
 
   async function find(sandboxId: string, recorded: HelperIdentity | undefined): Promise<HelperIdentity | undefined> {
-    const { pidFile } = filesOf(sandboxId);
+    const { pidFile, logFile } = filesOf(sandboxId);
+    const mark = dhcpMark({ pidFile });
     const isOurs = (helper: HelperIdentity | undefined): helper is HelperIdentity =>
-      helper !== undefined && isAlive(helper) && commandLine(helper.pid).includes(dhcpMark({ pidFile }));
+      helper !== undefined && isAlive(helper) && commandLine(helper.pid).includes(mark);
     if (isOurs(recorded)) return recorded;
     const pid = Number.parseInt(await readFile(pidFile, 'utf8').catch(() => ''), 10);
     const named = Number.isSafeInteger(pid) && pid > 1 ? identify(pid) : undefined;
-    return isOurs(named) ? named : undefined;
+    if (isOurs(named)) return named;
+    return existsSync(logFile) ? processWith(mark) : undefined; // the log is made before the process: without it there was no start
   }
 
   async function stop(sandboxId: string, recorded: HelperIdentity | undefined): Promise<void> {
@@ -98,6 +103,12 @@ function isListening(pid: number, netnsInode: number): boolean {
     if (isErrno(error, 'ENOENT', 'ESRCH', 'EINVAL')) return false; // it ended meanwhile: the caller sees that
     throw error;
   }
+}
+
+function processWith(argument: string): HelperIdentity | undefined {
+  const pids = readdirSync('/proc').filter((name) => /^[1-9][0-9]*$/.test(name));
+  const found = pids.find((pid) => commandLine(Number(pid)).includes(argument));
+  return found === undefined ? undefined : identify(Number(found));
 }
 
 function commandLine(pid: number): readonly string[] {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { runProgram } from '../lib/run-program.ts';
+import { runProgram, tryProgram } from '../lib/run-program.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { needsDhcp } from './dhcp-arguments.ts';
@@ -34,7 +34,7 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
   await parts.dhcp.stop(sandboxId, record.dhcp); // of a VM before this one
   if (record.joint?.state === 'made') {
     await parts.records.put(sandboxId, { ...record, joint: { state: 'made', tap } });
-    await move(tap, record.netnsPath, signal);
+    await move(parts, tap, record.netnsPath, signal);
     await bridge(parts, record, { tap, script: rejoinScript(record.added.link, tap) }, signal);
     await serve(parts, record, tap, signal);
     return;
@@ -48,6 +48,15 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
     await undo(parts, record);
     throw error;
   }
+}
+
+/** See `Network.removeTap`. */
+export async function removeTap(parts: Parts, sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+  const record = parts.records.get(sandboxId);
+  const isOutdated = record?.joint !== undefined && record.joint.tap !== tap;
+  if (!isOutdated) await parts.dhcp.stop(sandboxId, record?.dhcp);
+  const isAlive = record !== undefined && (await parts.namespaces.isAlive(record.netnsPath));
+  await removeLink(parts, isAlive ? record.netnsPath : undefined, tap, signal);
 }
 
 /** Removes a link from the host's namespace or from the pod's; one that is gone is fine. */
@@ -84,7 +93,10 @@ export async function serve(parts: Parts, record: Added, tap: string, signal: Ab
 async function join(parts: Parts, record: Added, tap: string, signal: AbortSignal): Promise<void> {
   const { link } = record.added;
   const filter = { argv: ['nft', '-f', '-'] as const, input: dhcpFilter(link.name) };
-  const prepared = await Promise.allSettled([move(tap, record.netnsPath, signal), parts.namespaces.run(record.netnsPath, filter, signal)]);
+  const prepared = await Promise.allSettled([
+    move(parts, tap, record.netnsPath, signal),
+    parts.namespaces.run(record.netnsPath, filter, signal),
+  ]);
   for (const outcome of prepared) if (outcome.status === 'rejected') throw outcome.reason;
   await bridge(parts, record, { tap, script: joinScript(link, tap, { bridge: randomMac(), port: randomMac() }) }, signal);
 }
@@ -101,8 +113,13 @@ async function undo(parts: Parts, record: Added): Promise<void> {
   }
 }
 
-async function move(tap: string, netnsPath: string, signal: AbortSignal): Promise<void> {
-  await runProgram('ip', ['link', 'set', 'dev', tap, 'netns', netnsPath], { signal });
+/** Moves a tap into the pod's netns; one that a join before moved is there already. What has its name there without being it goes. */
+async function move({ namespaces }: Parts, tap: string, netnsPath: string, signal: AbortSignal): Promise<void> {
+  if (!(await isInHost(tap))) return;
+  const args = ['link', 'set', 'dev', tap, 'netns', netnsPath];
+  if ((await tryProgram('ip', args, { signal })).exitCode === 0) return;
+  await namespaces.tryRun(netnsPath, { argv: ['ip', 'link', 'del', 'dev', tap] }, signal);
+  await runProgram('ip', args, { signal });
 }
 
 interface Change {

@@ -10,7 +10,7 @@ import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-rec
 import { openCniDirectory } from './cni-directory.ts';
 import { makeCni } from './cni.ts';
 import { makeDhcp } from './dhcp.ts';
-import { joinTap, makeTap, removeLink } from './joint.ts';
+import { joinTap, makeTap, removeTap } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import type { Parts } from './parts.ts';
 import { recover } from './recovery.ts';
@@ -57,10 +57,14 @@ export interface Network {
   readonly makeTap: (tap: string, uid: number, signal: AbortSignal) => Promise<void>;
   /**
    * Moves the tap into the pod's netns and on a bridge with the CNI's interface, whose address and MAC now belong to the guest, and
-   * starts DHCP. To be called while the VM is paused; answers when DHCP is ready.
+   * starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
+   * point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
-  /** Removes the tap from wherever it is, ends DHCP; a tap that is gone is fine. The CNI's interface stays on its bridge until `detach`. */
+  /**
+   * Removes the tap from wherever it is; one that is gone is fine. Ends DHCP too, unless another tap has been joined meanwhile: that
+   * of a newer VM. The CNI's interface stays on its bridge until `detach`.
+   */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
    * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded.
@@ -84,21 +88,14 @@ export async function makeNetwork(options: NetworkOptions, deps: { readonly log:
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const { confDir, pollMs = 5_000 } = cniOptions;
-  const directory = await openCniDirectory({ confDir, pollMs }, { log, missing: cni.missing });
+  const { confDir, binDirs, pollMs = 5_000 } = cniOptions;
+  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
   const parts: Parts = { records, namespaces, cni, directory, dhcp, log };
   const mutex = makeKeyedMutex();
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
     return await work();
-  }
-
-  async function removeTap(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
-    const record = records.get(sandboxId);
-    await dhcp.stop(sandboxId, record?.dhcp);
-    const isAlive = record !== undefined && (await namespaces.isAlive(record.netnsPath));
-    await removeLink(parts, isAlive ? record.netnsPath : undefined, tap, signal);
   }
 
   return {
@@ -112,7 +109,7 @@ export async function makeNetwork(options: NetworkOptions, deps: { readonly log:
     detach: async (sandboxId, signal) => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
-    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(sandboxId, tap, signal), signal),
+    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
     recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
     close: directory.close,
   };

@@ -45,13 +45,14 @@ describe('a plugin that fails ADD', () => {
     expect(facts).toMatchObject({ code: 'CNI_FAILED', plugin: 'double' });
   });
 
-  it('and hangs is killed with what it started', async () => {
+  it.each(['hang', 'stubborn', 'stubborn-child'])('and does not end (%s) is killed with what it started', async (onAdd) => {
     const node = makeNode();
-    const { message } = await attachWith({ onAdd: 'hang' }, node);
+    const started = performance.now();
+    const { message } = await attachWith({ onAdd }, node);
     expect(message).toBe('CNI plugin double, ADD: no answer within 3000 ms, killed');
-    const pids = readFileSync(`${node.journal}.pids`, 'utf8').split(' ');
-    expect(pids).toHaveLength(2);
-    await waitFor(() => pids.every((pid) => isGone(pid)), { timeoutMs: 5_000, what: 'end of the plugin and its child' });
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
+    await expectGroupGone(node);
   });
 
   it('is rolled back for a caller who has gone', async () => {
@@ -65,6 +66,7 @@ describe('a plugin that fails ADD', () => {
     );
     await expect(attached).rejects.toThrow('the kubelet has gone');
     expect(node.traces()).toEqual(nothing);
+    await expectGroupGone(node);
   });
 
   it('is told when its program is missing', async () => {
@@ -72,8 +74,7 @@ describe('a plugin that fails ADD', () => {
     rmSync(join(node.binDir, 'portmap'));
     node.configure([bridgePlugin(node), { type: 'portmap' }]);
     const network = await node.open();
-    expect(network.condition()).toMatchObject({ ready: false, reason: 'NetworkPluginNotReady' });
-    expect(network.condition().message).toContain('needs the plugin "portmap", which is not installed');
+    expect(network.condition()).toMatchObject({ ready: false, reason: 'CNIPluginMissing' });
     const { message } = await failureOf(network.attach(request(), soon()));
     expect(message).toBe(`CNI plugin portmap, ADD: no such program in /nonexistent, ${node.binDir}`);
     expect(node.traces()).toEqual(nothing);
@@ -111,6 +112,24 @@ describe('a plugin that fails DEL', () => {
   });
 });
 
+describe('a plugin that never ends DEL', () => {
+  it('is killed with what it started; the others have run, and the sandbox can be released later', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'stubborn' }]);
+    const network = await node.open(3_000);
+    const wanted = request();
+    await network.attach(wanted, soon());
+    const { message } = await failureOf(network.detach(wanted.sandboxId, soon()));
+    expect(message).toBe('CNI plugin double, DEL: no answer within 3000 ms, killed');
+    await expectGroupGone(node);
+    expect(node.traces()).toMatchObject({ iptables: [], leases: [], records: [`${wanted.sandboxId}.json`] });
+
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
 describe('a request that cannot be passed on', () => {
   it.each([
     ['dns_config.servers', { dns: { servers: ['ns.example'], searches: [], options: [] } }],
@@ -128,6 +147,13 @@ describe('a request that cannot be passed on', () => {
     expect(node.traces()).toEqual(nothing);
   });
 });
+
+/** The plugin that hung and its child, by the pids that it wrote down. */
+async function expectGroupGone(node: TestNode): Promise<void> {
+  const pids = readFileSync(`${node.journal}.pids`, 'utf8').split(' ');
+  expect(pids).toHaveLength(2);
+  await waitFor(() => pids.every((pid) => isGone(pid)), { timeoutMs: 5_000, what: 'end of the plugin and its child' });
+}
 
 function isGone(pid: string): boolean {
   try {

@@ -77,7 +77,7 @@ export function makeNode(): TestNode {
   for (const path of [binDir, confDir]) mkdirSync(path);
   writeFileSync(netns, '');
   run('unshare', `--net=${netns}`, 'ip', 'link', 'set', 'dev', 'lo', 'up');
-  onTestFinished(() => cleanUp(dir, netns, netnsDir, runtimeDir));
+  onTestFinished(() => cleanUp(dir, { netns, netnsDir, runtimeDir, journal }));
   for (const plugin of readdirSync('/usr/lib/cni')) script(join(binDir, plugin), `exec nsenter --net=${netns} /usr/lib/cni/${plugin}`);
   script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
 
@@ -236,10 +236,22 @@ function processesOf(dir: string): readonly string[] {
     });
 }
 
-function cleanUp(dir: string, netns: string, netnsDir: string, runtimeDir: string): void {
-  for (const line of processesOf(runtimeDir)) process.kill(Number.parseInt(line, 10), 'SIGKILL');
-  for (const name of list(netnsDir)) spawnSync('umount', ['--lazy', join(netnsDir, name)]);
-  spawnSync('umount', ['--lazy', netnsDir]);
-  run('umount', '--lazy', netns);
+function cleanUp(dir: string, at: Pick<TestNode, 'netns' | 'netnsDir' | 'runtimeDir' | 'journal'>): void {
+  for (const line of processesOf(at.runtimeDir)) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  for (const group of hangingGroups(at.journal)) process.kill(-group, 'SIGKILL');
+  for (const name of list(at.netnsDir)) spawnSync('umount', ['--lazy', join(at.netnsDir, name)]);
+  spawnSync('umount', ['--lazy', at.netnsDir]);
+  run('umount', '--lazy', at.netns);
   rmSync(dir, { recursive: true, force: true });
+}
+
+/** Process groups of plugin doubles that still hang: only when what is tested failed. */
+function hangingGroups(journal: string): ReadonlySet<number> {
+  const [leader, ...members] = existsSync(`${journal}.pids`) ? readFileSync(`${journal}.pids`, 'utf8').split(' ') : [];
+  const groups = [leader, ...members].map((pid) => {
+    const stat = spawnSync('cat', [`/proc/${pid}/stat`], { encoding: 'utf8' }).stdout;
+    const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state !== 'Z' && group === leader ? Number(group) : 0;
+  });
+  return new Set(groups.filter((group) => group > 1));
 }

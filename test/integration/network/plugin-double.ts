@@ -10,7 +10,7 @@ const input = z
   .looseObject({
     cniVersion: z.string(),
     journal: z.string(),
-    onAdd: z.enum(['pass', 'fail', 'hang', 'stubborn', 'garbage', 'no-ips', 'layer-3', 'flood', 'crash']).default('pass'),
+    onAdd: z.enum(['pass', 'fail', 'hang', 'stubborn', 'stubborn-child', 'garbage', 'no-ips', 'layer-3', 'flood', 'crash']).default('pass'),
     onDel: z.enum(['pass', 'fail', 'hang', 'stubborn']).default('pass'),
     prevResult: z.record(z.string(), z.unknown()).optional(),
   })
@@ -49,6 +49,9 @@ function makeLayer3(): void {
   process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, ips: [{ address: '10.213.9.2/24' }] }));
 }
 
+/** A shell program that SIGTERM does not end. */
+const deaf = 'trap "" TERM; while :; do sleep 1000; done';
+
 const { prevResult: given = { ips: [] } } = input;
 const behaviours = {
   pass: () => (command === 'ADD' ? process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion })) : undefined),
@@ -57,9 +60,11 @@ const behaviours = {
     process.exitCode = 1;
   },
   hang: () => hang(spawn('sleep', ['1000'], { stdio: 'inherit' })),
+  /** Its child alone outlives SIGTERM. */
+  'stubborn-child': () => hang(spawn('sh', ['-c', deaf], { stdio: 'ignore' })),
   stubborn: () => {
     process.on('SIGTERM', () => undefined);
-    hang(spawn('sh', ['-c', 'trap "" TERM; while :; do sleep 1000; done'], { stdio: 'ignore' }));
+    hang(spawn('sh', ['-c', deaf], { stdio: 'ignore' }));
   },
   garbage: () => process.stdout.write('all is well'),
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),

@@ -1,0 +1,38 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { z } from 'zod';
+import { silentLog } from '../../../src/lib/log.ts';
+import { makeNetwork } from '../../../src/network/network.ts';
+
+/**
+ * A daemon for tests, run as a program: it joins a tap and kills itself at a given point of that, counted over the programs it starts.
+ * Prints `joined` when the point was never reached.
+ */
+const { options, sandboxId, tap, nth, point } = z
+  .object({
+    options: z.object({
+      netnsDir: z.string(),
+      stateDir: z.string(),
+      runtimeDir: z.string(),
+      cni: z.object({ confDir: z.string(), binDirs: z.array(z.string()), timeoutMs: z.int() }),
+    }),
+    sandboxId: z.string(),
+    tap: z.string(),
+    nth: z.int().min(1),
+    /** Before the nth program is started, once it runs, or once it has ended. */
+    point: z.enum(['created', 'spawn', 'exit']),
+  })
+  .parse(JSON.parse(process.argv[2] ?? ''));
+
+const die = (): void => process.kill(process.pid, 'SIGKILL') && undefined;
+const started = z.object({ process: z.custom<NodeJS.EventEmitter>() });
+let count = 0;
+const network = await makeNetwork(options, { log: silentLog });
+subscribe('child_process', (message) => {
+  count += 1;
+  if (count !== nth) return;
+  if (point === 'created') die();
+  else started.parse(message).process.once(point, die);
+});
+await network.joinTap(sandboxId, tap, AbortSignal.timeout(30_000));
+network.close();
+process.stdout.write('joined');
