@@ -3,7 +3,7 @@ import { invalid } from '../model/errors.ts';
 
 /** Where a VM's files lie. */
 export interface VmPaths {
-  /** 0711 root, since QEMU opens disks by path; holds disk, seed and console log, each 0600 of the VM's uid. */
+  /** 0711 root, since QEMU opens disks by path; holds disk and seed, 0600 of the VM's uid, and the console log, which libvirtd makes (0600 root). */
   readonly dir: string;
   readonly rootDisk: string;
   readonly seed: string;

@@ -1,0 +1,21 @@
+import type { DiskFormat } from '../model/image.ts';
+import type { VmIdentity } from '../model/vm-identity.ts';
+
+/** What we want of a VM; `domain-xml.ts` turns it into libvirt's domain XML. */
+export interface VmSpec {
+  /** Domain name. */
+  readonly name: string;
+  readonly uuid: string;
+  readonly identity: VmIdentity;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  /** QEMU runs as this uid and gid; overlay, seed, console and tap belong to them. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly rootDisk: { readonly path: string; readonly base: { readonly path: string; readonly format: DiskFormat } };
+  /** NoCloud seed, read-only. */
+  readonly seedPath: string;
+  readonly interfaces: readonly { readonly tap: string; readonly mac: string; readonly mtu: number }[];
+  /** Serial port: unix socket for attach, and QEMU's log of all output beside it. In directories that root alone can write. */
+  readonly console: { readonly socketPath: string; readonly logPath: string };
+}
