@@ -43,13 +43,18 @@ export function matchNotice(log: Buffer, text: string): number {
   return entry?.full === true && entry.content.equals(Buffer.from(text)) ? end + 1 : 0;
 }
 
-const headerShape = '0000-00-00T00:00:00.000000000Z stdout X ';
+const headerPattern = '0000-00-00T00:00:00.000000000Z stdout ? ';
+const [digit, anyTag, fullTag, partTag] = [0x30, 0x3f, 0x46, 0x50]; // 0 ? F P
 
 /** True for bytes without a line end that can be the beginning of an entry of ours. */
 export function isTornEntry(bytes: Buffer): boolean {
   if (bytes.length > entryHeaderBytes + maxContentBytes) return false;
-  const header = bytes.toString('latin1', 0, entryHeaderBytes);
-  return header.replace(/\d/g, '0').replace(/(?<= stdout )[FP]/, 'X') === headerShape.slice(0, header.length);
+  const header = bytes.subarray(0, entryHeaderBytes);
+  return header.every((byte, index) => {
+    const expected = headerPattern.charCodeAt(index);
+    if (expected === digit) return byte >= digit && byte <= digit + 9;
+    return expected === anyTag ? byte === fullTag || byte === partTag : byte === expected;
+  });
 }
 
 function readEntry(line: Buffer): { readonly full: boolean; readonly content: Buffer } | undefined {

@@ -1,0 +1,45 @@
+import { existsSync, renameSync, statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { joinLines } from '../../kubelet/cri-log.ts';
+import { startPrinting, startProcess } from './followers.ts';
+import { newConsole, readEntries, usedBytes } from './followed-console.ts';
+
+/** Up to this after its start, a follower is killed: from before it follows to well into it. */
+const longestLifeMs = 700;
+
+test(
+  'followers that are killed at any moment lose no line and double none, also when logs are rotated meanwhile',
+  { timeout: 120_000 },
+  async () => {
+    const { request, follow, entries } = newConsole();
+    const rotated: string[] = [];
+    const printing = startPrinting(request.consoleFile, 20_000);
+    let following = 0;
+    for (let life = 0; life < 16; life += 1) {
+      const follower = startProcess(request);
+      void follower.ready.then(() => (following += 1)).catch(() => undefined);
+      const rotates = life % 2 === 1;
+      await delay(Math.random() * longestLifeMs);
+      if (rotates && existsSync(request.logFile)) {
+        const name = `${request.logFile}.2026-${String(rotated.length).padStart(2, '0')}`;
+        renameSync(request.logFile, name);
+        rotated.push(name);
+        void follower.ask('reopen').catch(() => undefined); // it may be killed before, in the middle, or after
+        await delay(Math.random() * 20);
+      }
+      await follower.kill();
+    }
+    const printed = await printing.stop();
+    const last = await follow();
+    await last.finish();
+
+    expect(following).toBeGreaterThan(2);
+    expect(rotated.length).toBeGreaterThan(0);
+    const lines = joinLines([...rotated.flatMap(readEntries), ...entries()]);
+    expect(lines.length).toBe(printed.length);
+    expect(lines.findIndex((line, index) => line !== printed[index])).toBe(-1);
+    expect(statSync(request.consoleFile).size).toBeGreaterThan(20 * 2 ** 20);
+    expect(usedBytes(request.consoleFile)).toBeLessThan(statSync(request.consoleFile).size);
+  },
+);
