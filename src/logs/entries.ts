@@ -13,6 +13,11 @@ export const entryHeaderBytes = 40;
  */
 export type Rest = 'keep' | 'flush' | 'all';
 
+/** Most bytes that the entries of one call can take. */
+export function entryBytes(consoleBytes: number): number {
+  return consoleBytes + Math.min(maxBatchEntries, consoleBytes) * (entryHeaderBytes + 1);
+}
+
 /** Entries as they go into the log, and how many of the console's bytes they stand for. */
 export interface EncodedEntries {
   readonly log: Buffer;
@@ -34,11 +39,16 @@ export function encodeNotice(text: string, time: string): Buffer {
 
 /**
  * Console bytes as entries of a CRI log, `TIME stdout F|P CONTENT\n`. A line ends with LF or CR LF, all other bytes stay as they are.
- * With `keep` the entries of a line do not depend on how its bytes are cut into calls; call again from `consumed` on.
+ * They are put into `out`, which has room for `entryBytes`. With `keep` the entries of a line do not depend on how its bytes are cut into calls; call again from `consumed` on.
  * Source: Kubernetes' CRI log format (design proposal "CRI: Dockershim logs"; pkg/kubelet/kuberuntime/logs).
  */
-export function encodeEntries(bytes: Buffer, time: string, rest: Rest): EncodedEntries {
-  const writer = makeWriter(bytes, time);
+export function encodeEntries(
+  bytes: Buffer,
+  time: string,
+  rest: Rest,
+  out: Buffer = Buffer.allocUnsafe(entryBytes(bytes.length)),
+): EncodedEntries {
+  const writer = makeWriter(bytes, time, out);
   let at = 0;
   while (at < bytes.length && writer.hasRoom()) {
     const end = bytes.indexOf(lf, at);
@@ -71,9 +81,8 @@ interface EntryWriter {
   readonly written: () => Buffer;
 }
 
-function makeWriter(bytes: Buffer, time: string): EntryWriter {
+function makeWriter(bytes: Buffer, time: string, out: Buffer): EntryWriter {
   const headers = { F: Buffer.from(`${time} stdout F `), P: Buffer.from(`${time} stdout P `) };
-  const out = Buffer.allocUnsafe(bytes.length + Math.min(maxBatchEntries, bytes.length) * (entryHeaderBytes + 1));
   let length = 0;
   let entries = 0;
   return {

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import type { Rest } from './entries.ts';
+import type { Moves } from './scratch.ts';
 import type { Moved, Transfer } from './transfer.ts';
-import { makeTurns, type Turns } from './turns.ts';
+import { makeTurns } from './turns.ts';
 import type { Waker } from './waker.ts';
 
 /** Times of a follower, all in milliseconds. */
@@ -26,7 +27,7 @@ export interface FollowerParts {
   readonly waker: Waker;
   readonly times: FollowerTimes;
   /** Shared by all consoles: bounds what is in memory at once. */
-  readonly turns: Turns;
+  readonly moves: Moves;
   readonly log: Log;
 }
 
@@ -41,7 +42,7 @@ export interface Follower {
 }
 
 /** Starts to follow. INVARIANT: at most one of the loop, `finish` and `close` moves; each sees the transfer between two calls of it. */
-export function startFollower({ transfer, waker, times, turns, log }: FollowerParts): Follower {
+export function startFollower({ transfer, waker, times, moves, log }: FollowerParts): Follower {
   const oneAtATime = makeTurns(1);
   let restWhenQuiet: Rest = 'flush';
   let lastRest: Rest = 'keep';
@@ -63,7 +64,7 @@ export function startFollower({ transfer, waker, times, turns, log }: FollowerPa
 
   async function move(): Promise<Moved> {
     try {
-      const moved = await oneAtATime(async () => turns(async () => transfer.move(restAt)));
+      const moved = await oneAtATime(async () => moves(async (scratch) => transfer.move(restAt, scratch)));
       if (isFailing) log.info({}, 'console output can be logged again');
       isFailing = false;
       return moved;

@@ -7,6 +7,7 @@ import { toDiskFull } from '../model/disk-full.ts';
 import { startFollower, type Follower, type FollowerTimes } from './follower.ts';
 import { makeSpaceSaver } from './free-space.ts';
 import { openLog, type LogFile } from './log-file.ts';
+import { makeMoves } from './scratch.ts';
 import { findStart } from './starting-point.ts';
 import { makeTransfer, type Transfer } from './transfer.ts';
 import { makeTurns } from './turns.ts';
@@ -75,7 +76,7 @@ export function makeLogs(options: LogsOptions, deps: LogsDeps): Logs {
   const { maxBacklogBytes, pollMs = 500 } = options;
   const { nowMs = Date.now } = deps;
   const times = { ...defaultTimes, ...options.times };
-  const turns = makeTurns(movesAtOnce);
+  const moves = makeMoves(movesAtOnce);
   const freeingTurns = makeTurns(1);
 
   async function openTransfer(request: ConsoleLogRequest, log: Log): Promise<Transfer> {
@@ -99,7 +100,7 @@ export function makeLogs(options: LogsOptions, deps: LogsDeps): Logs {
       const log = deps.log.child({ containerId, logFile });
       const transfer = await openTransfer(request, log);
       const waker = makeWaker(consoleFile, pollMs);
-      return consoleLog(startFollower({ transfer, waker, times, turns, log }), logFile ?? consoleFile);
+      return consoleLog(startFollower({ transfer, waker, times, moves, log }), logFile ?? consoleFile);
     },
   };
 }

@@ -7,6 +7,7 @@ import { freeStepBytes, type SpaceSaver } from './free-space.ts';
 import { openLog, type LogFile } from './log-file.ts';
 import { writePosition } from './position.ts';
 import { matchEntries } from './resume.ts';
+import type { Scratch } from './scratch.ts';
 import type { ConsoleFiles } from './starting-point.ts';
 import { openConsole } from './take-up.ts';
 
@@ -27,7 +28,7 @@ export interface Transfer {
    * Moves at most one chunk. `restAt` says, from the file's size, what becomes of an unfinished line at its end. Throws the system's
    * error when log or position cannot be written; nothing is lost, another call goes on.
    */
-  readonly move: (restAt: (size: number) => Rest) => Promise<Moved>;
+  readonly move: (restAt: (size: number) => Rest, scratch: Scratch) => Promise<Moved>;
   /** Goes on in a log that is opened anew at the same path. Throws the system's error and then keeps the old one. */
   readonly reopen: () => Promise<void>;
   /** Notes the position and closes the files. */
@@ -47,9 +48,6 @@ export interface TransferParts {
   readonly log: Log;
 }
 
-/** Bytes read at once; bounds memory and the time that one move holds the event loop. */
-const chunkBytes = 2 ** 18;
-
 /** Makes a transfer and notes its position. Throws the system's error when that cannot be written. */
 export async function makeTransfer(parts: TransferParts): Promise<Transfer> {
   const { files, space, maxBacklogBytes, nowMs, log } = parts;
@@ -63,18 +61,19 @@ export async function makeTransfer(parts: TransferParts): Promise<Transfer> {
     await writePosition(files.positionFile, { consoleOffset: to.offset, cutBytes: to.cutBytes, ...log });
     ({ offset, cutBytes, logFile } = to);
     savedOffset = offset;
+    space.freeBefore(savedOffset);
   }
 
-  async function read(from: number, length: number): Promise<Buffer> {
-    if (!console || length <= 0) return Buffer.alloc(0);
-    const { buffer, bytesRead } = await console.read(Buffer.allocUnsafe(length), 0, length, from);
-    return buffer.subarray(0, bytesRead);
+  async function read(into: Buffer, from: number, length: number): Promise<Buffer> {
+    if (!console || length <= 0) return into.subarray(0, 0);
+    const { bytesRead } = await console.read(into, 0, Math.min(length, into.length), from);
+    return into.subarray(0, bytesRead);
   }
 
-  async function cut(size: number): Promise<void> {
+  async function cut(size: number, { chunk }: Scratch): Promise<void> {
     const target = cutTarget({ offset, size, maxBytes: maxBacklogBytes });
     if (target === undefined) return;
-    const to = target + bytesToLineStart(await read(target - 1, Math.min(lineSearchBytes, size - target)));
+    const to = target + bytesToLineStart(await read(chunk, target - 1, Math.min(lineSearchBytes, size - target)));
     log.warn({ bytes: to - offset, maxBacklogBytes }, 'console output was left out, more had piled up than may wait for the log');
     await save({ offset: to, cutBytes: cutBytes + to - offset, logFile });
   }
@@ -87,10 +86,11 @@ export async function makeTransfer(parts: TransferParts): Promise<Transfer> {
     cutBytes = 0;
   }
 
-  async function moveInto(to: LogFile, size: number, rest: Rest): Promise<void> {
-    const chunk = await read(offset, Math.min(chunkBytes, size - offset));
+  async function moveInto(to: LogFile, upTo: { readonly size: number; readonly rest: Rest }, scratch: Scratch): Promise<void> {
+    const { size, rest } = upTo;
+    const chunk = await read(scratch.chunk, offset, size - offset);
     const isEnd = offset + chunk.length === size;
-    const { log: entries, consumed } = encodeEntries(chunk, entryTime(nowMs()), isEnd ? rest : 'keep');
+    const { log: entries, consumed } = encodeEntries(chunk, entryTime(nowMs()), isEnd ? rest : 'keep', scratch.entries);
     if (consumed === 0) return;
     const { kept, error } = await to.append(entries, (written) => matchEntries(chunk, written).kept);
     offset += error === undefined ? consumed : matchEntries(chunk, entries.subarray(0, kept)).consumed;
@@ -110,19 +110,19 @@ export async function makeTransfer(parts: TransferParts): Promise<Transfer> {
   await save({ offset, cutBytes, logFile });
 
   return {
-    move: async (restAt) => {
+    move: async (restAt, scratch) => {
+      space.freeBefore(savedOffset);
       const size = await sizeOfConsole();
       const rest = restAt(size);
       const before = offset;
       if (logFile) {
-        await cut(size);
+        await cut(size, scratch);
         await payNotice(logFile);
-        await moveInto(logFile, size, rest);
+        await moveInto(logFile, { size, rest }, scratch);
       } else {
         offset = Math.max(offset, size);
       }
       if (offset - savedOffset >= freeStepBytes) await save({ offset, cutBytes, logFile });
-      space.freeBefore(savedOffset);
       return { offset, size, hasMoved: offset > before };
     },
     reopen: async () => {

@@ -1,5 +1,6 @@
 // Follows one console until it is killed. Argument: a ConsoleLogRequest as JSON. Standard input: a line `reopen` or `finish`; each is
-// answered on standard output when it is done, and `following` when following has begun.
+// answered on standard output when it is done (`finish` with the peak of memory in KiB), and `following` when following has begun.
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { silentLog } from '../../../src/lib/log.ts';
 import { makeLogs, type ConsoleLogRequest } from '../../../src/logs/logs.ts';
@@ -15,4 +16,6 @@ for await (const command of createInterface({ input: process.stdin })) {
   process.stdout.write(`${command}\n`);
 }
 await console.finish();
-process.stdout.write(`finish ${process.resourceUsage().maxRSS}\n`);
+// Not resourceUsage().maxRSS, which begins with that of the process that started this one.
+const [, peakKiB] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+process.stdout.write(`finish ${peakKiB}\n`);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeEntries, encodeNotice, entryHeaderBytes, entryTime, maxBatchEntries, maxContentBytes } from '../../../src/logs/entries.ts';
 import type { Rest } from '../../../src/logs/entries.ts';
+import { matchEntries } from '../../../src/logs/resume.ts';
 import { joinLines, parseLog } from '../../kubelet/cri-log.ts';
 import { consoleBytes, linesOf, logOf, readings, time } from './console-bytes.ts';
 
@@ -85,4 +86,20 @@ test('whatever is flushed when, the joined entries are the console’s lines', (
       for (const { text } of entries) expect(text.length).toBeLessThanOrEqual(maxContentBytes);
     }),
   );
+});
+
+test.each([
+  { what: 'empty lines', text: '\n' },
+  { what: 'lines of one byte', text: 'a\r\n' },
+  { what: 'one line', text: 'a' },
+])('a chunk of $what takes no 20 ms of the event loop, forth or back', ({ text }) => {
+  const chunk = Buffer.from(text.repeat(2 ** 18 / text.length));
+  const usesMs = Array.from({ length: 5 }, () => {
+    const start = process.threadCpuUsage();
+    const { log } = encodeEntries(chunk, time, 'keep');
+    matchEntries(chunk, log.subarray(0, 2 ** 18));
+    const { user, system } = process.threadCpuUsage(start);
+    return (user + system) / 1_000;
+  });
+  expect(Math.min(...usesMs)).toBeLessThan(20);
 });
