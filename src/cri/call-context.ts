@@ -9,12 +9,18 @@ export interface CallContext {
   readonly metadata: Metadata;
 }
 
+/**
+ * The deadline travels as a duration (grpc-timeout), so that ours ends later than the caller's by the request's way here; the caller's
+ * cancellation at its deadline arrives before ours.
+ */
+const travelMs = 100;
+
 /** The context of a call as grpc-js hands it over. A passed deadline shows there as a cancellation: the clock tells them apart. */
 export function contextOf(call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>): CallContext {
   const controller = new AbortController();
   const deadlineMs = deadlineOf(call.getDeadline());
   call.once('cancelled', () => {
-    const late = deadlineMs !== undefined && Date.now() >= deadlineMs;
+    const late = deadlineMs !== undefined && Date.now() >= deadlineMs - travelMs;
     controller.abort(
       late
         ? new DOMException('the deadline of the call has passed', 'TimeoutError')

@@ -1,4 +1,4 @@
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -25,7 +25,8 @@ export interface CriServer {
 }
 
 /**
- * Serves a table on a unix socket (0660). Throws when another process listens there; a socket that a killed daemon left is replaced.
+ * Serves a table on a unix socket (0660). Throws when another process listens there; a socket that a killed daemon left is replaced, anything else
+ * at its path is left alone and an error.
  */
 export async function serveCri(
   options: { readonly socketPath: string },
@@ -134,6 +135,13 @@ function reporter(path: string, deps: Deps): (code: grpc.status) => void {
 }
 
 async function removeStaleSocket(socketPath: string): Promise<void> {
+  const found = await lstat(socketPath).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT')) throw error;
+    return undefined;
+  });
+  if (!found) return;
+  // Connecting to a plain file is refused just as to a stale socket.
+  if (!found.isSocket()) throw new Error(`${socketPath} is not a socket and stays as it is`);
   const socket = connect(socketPath);
   try {
     await once(socket, 'connect');
