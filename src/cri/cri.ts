@@ -4,13 +4,11 @@ import { serveCri, type CallReport, type CriServer } from './server.ts';
 import { renderSupport } from './support-docs.ts';
 import { makeTable, type CriTable } from './table.ts';
 
-export type { CriDeps, RuntimeFacts } from './deps.ts';
+export type { CriDeps } from './deps.ts';
 export type { CallReport, CriServer } from './server.ts';
-export type { CriTable, RawHandler } from './table.ts';
-export type { CallContext } from './call-context.ts';
 
 /** The table of all methods of CRI v1 on raw bytes, bound to the rooms. */
-export function makeCriTable(deps: CriDeps): CriTable {
+function makeCriTable(deps: CriDeps): CriTable {
   return makeTable(builtRpcs, deps);
 }
 
