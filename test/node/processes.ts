@@ -8,17 +8,13 @@ export interface RunningProcess {
   readonly command: string;
 }
 
-/**
- * All processes whose command line contains one of `texts`, and libvirt daemons whose mounts do (they see their directories under the
- * usual names, in a mount namespace of their own). This process and its parent are left out.
- */
+/** All processes whose command line contains one of `texts`. This process and its parent are left out. */
 export function processesWith(texts: readonly string[]): RunningProcess[] {
   const found: RunningProcess[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^[0-9]+$/.test(name) || Number(name) === process.pid || Number(name) === process.ppid) continue;
     const command = commandOf(name);
-    const searched = isLibvirtDaemon(command) ? command + mountsOf(name) : command;
-    if (texts.some((text) => searched.includes(text))) found.push({ pid: Number(name), command });
+    if (texts.some((text) => command.includes(text))) found.push({ pid: Number(name), command });
   }
   return found;
 }
@@ -40,10 +36,6 @@ export async function endProcesses(processes: readonly RunningProcess[], graceMs
 
 function commandOf(pid: string): string {
   return readProc(`${pid}/cmdline`).replaceAll('\0', ' ').trim();
-}
-
-function mountsOf(pid: string): string {
-  return readProc(`${pid}/mountinfo`);
 }
 
 function readProc(path: string): string {
