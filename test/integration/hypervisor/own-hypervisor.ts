@@ -62,6 +62,6 @@ export async function startOwnHypervisor(domainType: 'auto' | 'kvm' | 'qemu' = '
 }
 
 /** Waits until a VM's console log has a text. */
-export async function consoleSays(logPath: string, text: string): Promise<void> {
-  await waitFor(() => readFileSync(logPath, 'latin1').includes(text), { timeoutMs: 60_000, what: `"${text}" on the console` });
+export async function consoleSays(logPath: string, text: string, timeoutMs = 60_000): Promise<void> {
+  await waitFor(() => readFileSync(logPath, 'latin1').includes(text), { timeoutMs, what: `"${text}" on the console` });
 }
