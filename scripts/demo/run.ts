@@ -18,11 +18,14 @@ export async function runDemo(keep: boolean, screen: Screen, signal: AbortSignal
   const pod = podFromManifest(readFileSync(join(root, 'examples', 'tiny-pod.yaml'), 'utf8'));
   const file = await ensureTinyImage((line) => screen.line('image', line.replace(/^tiny: /, '')), signal);
   screen.line('node', 'starting a private libvirtd and the daemon');
+  const stopClock = showTime(screen, 'node', () => 'libvirtd looks at QEMU, vmlet tries whether KVM works');
   const image = pod.containers[0]?.image ?? '';
-  const node = await startNode({ images: [{ name: image, file }], config: { domainType: 'auto' }, signal });
+  const options = { images: [{ name: image, file }], config: { domainType: 'auto' }, signal };
+  const node = await startNode(options).finally(stopClock);
   let kept = false;
   try {
     screen.line('node', `ready; CRI socket ${node.socket}, pod network ${node.network.subnet}`);
+    await showWarning(node, screen);
     const running = await showPod(node, pod, screen, signal);
     if (keep) {
       saveKept({ traces: node.traces(), socket: node.socket, settings: node.kubelet.settings, running });
@@ -61,7 +64,6 @@ async function showPod(node: TestNode, pod: Pod, screen: Screen, signal: AbortSi
 /** Shows the guest's console until it has booted and its web server answers. */
 async function showBoot(node: TestNode, running: RunningPod, screen: Screen, signal: AbortSignal): Promise<void> {
   const url = `http://${running.ips[0]}/`;
-  const started = performance.now();
   let stage = 'firmware and kernel';
   const booted = Promise.withResolvers<void>();
   const follower = new AbortController();
@@ -70,17 +72,14 @@ async function showBoot(node: TestNode, running: RunningPod, screen: Screen, sig
     stage = bootStage(line) ?? stage;
     if (line.includes(lastLine)) booted.resolve();
   });
-  const clock = setInterval(() => {
-    const seconds = ((performance.now() - started) / 1_000).toFixed(0);
-    screen.update('boot', `${stage}, ${seconds} s`);
-  }, 200);
+  const stopClock = showTime(screen, 'boot', () => stage);
   try {
     using deadline = withTimeout(signal, bootTimeoutMs, 'the start of the guest');
     const [answer] = await Promise.all([untilAnswer(node.network, url, bootTimeoutMs, signal), abandonOnAbort(booted.promise, deadline)]);
     screen.line('http', `GET ${url} -> ${answer.status} ${JSON.stringify(answer.text.trim().slice(0, 200))}`);
     screen.line('pod', `runs; its IP is ${running.ips[0]}`);
   } finally {
-    clearInterval(clock);
+    stopClock();
     follower.abort();
     await following;
   }
@@ -89,10 +88,24 @@ async function showBoot(node: TestNode, running: RunningPod, screen: Screen, sig
 /** Shows how much of the image has been sent, on a terminal. Answers what ends it. */
 function showPull(node: TestNode, screen: Screen): () => void {
   const timer = setInterval(() => {
-    const sent = node.images.sentBytes(imageFileName);
-    if (sent > 0) screen.update('pull', `${mebibytes(sent)} sent`);
+    const { sent, total } = node.images.sentBytes(imageFileName);
+    if (sent > 0) screen.update('pull', `${mebibytes(sent)} of ${mebibytes(total)}`);
   }, 100);
   return () => clearInterval(timer);
+}
+
+/** Shows how long a step lasts, on a terminal. Answers what ends it. */
+function showTime(screen: Screen, label: string, what: () => string): () => void {
+  const started = performance.now();
+  const timer = setInterval(() => screen.update(label, `${what()}, ${((performance.now() - started) / 1_000).toFixed(0)} s`), 250);
+  return () => clearInterval(timer);
+}
+
+/** What the runtime itself has to say though it is ready: that VMs are emulated, for one. */
+async function showWarning(node: TestNode, screen: Screen): Promise<void> {
+  const { status } = await node.kubelet.client.runtime.status({});
+  const message = status?.conditions.find(({ type }) => type === 'RuntimeReady')?.message ?? '';
+  if (message !== '') screen.line('node', message.slice(0, 200));
 }
 
 function tellProgress(progress: Progress, screen: Screen): void {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   containerStatus,
@@ -13,7 +14,9 @@ import {
   type RunningContainer,
   type RunningPod,
 } from '../kubelet/kubelet.ts';
+import { domainNameOf } from '../../src/model/container.ts';
 import { startNode, type TestNode } from '../node/node.ts';
+import { processesWith } from '../node/processes.ts';
 import { failureOf } from './failure.ts';
 import { bootImage, bootImages, requireClean, untilLogged, vmPod } from './guests.ts';
 
@@ -70,6 +73,18 @@ describe('the life of a VM', () => {
     expect(status).toMatchObject({ exitCode: 0, reason: 'Completed' });
     expectOrder(status);
     expect(await readLog(vm.logPath)).toContain('vmlet-boot: off');
+  });
+
+  it('QEMU runs as an uid of its own, in a leaf of the pod’s cgroup, and no other VM’s uid', async () => {
+    const pods = [await start('halt', 'one'), await start('halt', 'two')];
+    const uids = pods.map(({ running, vm }) => {
+      const [qemu] = processesWith([domainNameOf(vm.id)]).filter(({ command }) => command.includes('qemu-system'));
+      const cgroups = readFileSync(`/proc/${qemu?.pid}/cgroup`, 'utf8').split('\n');
+      expect(cgroups.find((line) => /:memory:|^0::/.test(line))).toMatch(new RegExp(`/pod${running.pod.uid}/.+`));
+      return /^Uid:\s+(\d+)\s+\1\s+\1/m.exec(readFileSync(`/proc/${qemu?.pid}/status`, 'utf8'))?.[1];
+    });
+    expect(uids.every((uid) => Number(uid) >= 1_500_000_000)).toBe(true);
+    expect(new Set(uids).size).toBe(2);
   });
 
   it('panics: Error, 134', async () => {

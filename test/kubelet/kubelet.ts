@@ -7,7 +7,7 @@ export { podFromManifest } from './manifest.ts';
 export { cgroupsBelow, removeCgroupTree } from './pod-cgroup.ts';
 export { containerStatus, deletePod, runPod, startContainer, stateNumbers } from './play.ts';
 export type { ContainerStatus, Kubelet, Progress, RunningContainer, RunningPod } from './play.ts';
-export type { Pod, PodContainer } from './pod.ts';
+export type { Pod } from './pod.ts';
 export { podCgroup, sandboxConfig } from './sandbox-config.ts';
 export { nodeSettings, type KubeletSettings } from './settings.ts';
 

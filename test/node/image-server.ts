@@ -16,15 +16,15 @@ export interface ImageServer extends AsyncDisposable {
   readonly serve: (name: string, answer: ImageAnswer) => string;
   /** How often a path was asked for. */
   readonly requests: (name: string) => number;
-  /** Bytes of a file sent so far, by the last request. */
-  readonly sentBytes: (name: string) => number;
+  /** Bytes of a file sent so far by the last request, and how many it has. */
+  readonly sentBytes: (name: string) => { readonly sent: number; readonly total: number };
 }
 
 /** Starts the server on a free port. */
 export async function startImageServer(): Promise<ImageServer> {
   const answers = new Map<string, ImageAnswer>();
   const counts = new Map<string, number>();
-  const sent = new Map<string, number>();
+  const sent = new Map<string, { sent: number; total: number }>();
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
@@ -54,11 +54,12 @@ export async function startImageServer(): Promise<ImageServer> {
     serve,
     serveFile: (name, file) =>
       serve(name, async (request, response) => {
-        sent.set(name, 0);
-        const count = (bytes: number): void => void sent.set(name, (sent.get(name) ?? 0) + bytes);
-        await sendFile(file, { request, response, count });
+        const total = (await stat(file)).size;
+        sent.set(name, { sent: 0, total });
+        const count = (bytes: number): void => void sent.set(name, { sent: (sent.get(name)?.sent ?? 0) + bytes, total });
+        await sendFile(file, total, { request, response, count });
       }),
-    sentBytes: (name) => sent.get(name) ?? 0,
+    sentBytes: (name) => sent.get(name) ?? { sent: 0, total: 0 },
     requests: (name) => counts.get(`/${name}`) ?? 0,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
@@ -73,8 +74,7 @@ interface Exchange {
   readonly count: (bytes: number) => void;
 }
 
-async function sendFile(file: string, { request, response, count }: Exchange): Promise<void> {
-  const { size } = await stat(file);
+async function sendFile(file: string, size: number, { request, response, count }: Exchange): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
   if (request.method === 'HEAD') {
     response.end();
