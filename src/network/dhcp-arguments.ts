@@ -19,6 +19,8 @@ export interface DhcpPlace {
 /** An option's longest value (RFC 2132), bytes; dnsmasq refuses to start with a longer one. */
 const maxOptionBytes = 255;
 
+const anywhere = '0.0.0.0/0';
+
 /**
  * The arguments of a dnsmasq that serves exactly one client, which is on no subnet of the bridge: `shared-network` lets it answer for a
  * subnet it has no address in (dnsmasq(8)). `undefined` when there is no IPv4 address to serve; IPv6 goes by cloud-init.
@@ -61,9 +63,15 @@ function primaryIpv4(guest: GuestInterface): Cidr | undefined {
 
 function optionArguments({ guest, dns, hostname }: DhcpSubject): readonly string[] {
   const routes = guest.routes.filter(({ destination }) => parseCidr(destination)?.family === 4);
-  const router = routes.find(({ destination }) => destination === '0.0.0.0/0')?.gateway;
-  const servers = dns.servers.filter((server) => familyOf(server) === 4);
-  const searches = fitting(dns.searches.map((search) => search.replace(/\.$/, '')).filter((search) => search !== ''));
+  const router = routes.find(({ destination }) => destination === anywhere)?.gateway;
+  const servers = fitting(
+    dns.servers.filter((server) => familyOf(server) === 4),
+    () => 4,
+  );
+  const searches = fitting(
+    dns.searches.map((search) => search.replace(/\.$/, '')).filter((search) => search !== ''),
+    (search) => search.length + 2, // uncompressed (RFC 3397)
+  );
   const classless = classlessRoutes(routes);
   return [
     option('option:router', router === undefined ? [] : [router]), // without a value it is not sent; else dnsmasq would name itself
@@ -77,20 +85,34 @@ function optionArguments({ guest, dns, hostname }: DhcpSubject): readonly string
 
 /**
  * Option 121 (RFC 3442), only where option 3 is not enough: routes beside the default one, or a default route over a gateway outside
- * the subnet. It replaces option 3, so that the default route is in it too; 0.0.0.0 means "on the link".
+ * the subnet. It replaces option 3, so that the default route is in it too; 0.0.0.0 means "on the link". As many as one option holds:
+ * those come last, and are left out first, that lead where the default route leads anyway.
  */
 function classlessRoutes(routes: readonly InterfaceRoute[]): readonly string[] {
-  const isPlain = routes.every(({ destination, gateway }) => destination === '0.0.0.0/0' && gateway !== undefined);
+  const isPlain = routes.every(({ destination, gateway }) => destination === anywhere && gateway !== undefined);
   if (isPlain) return [];
-  const onLinkFirst = routes.toSorted((a, b) => Number(a.gateway !== undefined) - Number(b.gateway !== undefined));
-  return onLinkFirst.flatMap(({ destination, gateway }) => [destination, gateway ?? '0.0.0.0']);
+  const router = routes.find(({ destination }) => destination === anywhere)?.gateway;
+  const rank = ({ destination, gateway }: InterfaceRoute): number => {
+    if (gateway === undefined) return 0; // first, since the gateways of the others are reached by these
+    if (destination === anywhere) return 1;
+    return gateway === router ? 3 : 2;
+  };
+  const values = routes
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map(({ destination, gateway = '0.0.0.0' }) => ({ destination, text: `${destination},${gateway}` }));
+  return fitting(values, ({ destination }) => encodedRouteBytes(destination)).map(({ text }) => text);
 }
 
-/** As many search domains as one option holds, uncompressed (RFC 3397); the seed of cloud-init has them all. */
-function fitting(searches: readonly string[]): readonly string[] {
+/** Width of the prefix, the prefix's significant bytes, the router (RFC 3442). */
+function encodedRouteBytes(destination: string): number {
+  return 1 + Math.ceil((parseCidr(destination)?.prefixLength ?? 32) / 8) + 4;
+}
+
+/** The first of some values, as many as one option holds; the seed of cloud-init has them all. */
+function fitting<T>(values: readonly T[], bytesOf: (value: T) => number): readonly T[] {
   let bytes = 0;
-  return searches.filter((search) => {
-    bytes += search.length + 2;
+  return values.filter((value) => {
+    bytes += bytesOf(value);
     return bytes <= maxOptionBytes;
   });
 }

@@ -10,12 +10,15 @@ const input = z
   .looseObject({
     cniVersion: z.string(),
     journal: z.string(),
-    onAdd: z.enum(['pass', 'fail', 'hang', 'stubborn', 'stubborn-child', 'garbage', 'no-ips', 'layer-3', 'flood', 'crash']).default('pass'),
+    onAdd: z
+      .enum(['pass', 'fail', 'hang', 'stubborn', 'stubborn-child', 'garbage', 'no-ips', 'rare', 'layer-3', 'flood', 'crash'])
+      .default('pass'),
     onDel: z.enum(['pass', 'fail', 'hang', 'stubborn']).default('pass'),
     prevResult: z.record(z.string(), z.unknown()).optional(),
   })
   .parse(JSON.parse(readFileSync(0, 'utf8')));
 
+const { prevResult: given = { ips: [] } } = input;
 const command = process.env['CNI_COMMAND'];
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('CNI_')));
 appendFileSync(input.journal, `${JSON.stringify({ command, env, input, state: interfaceState() })}\n`);
@@ -49,10 +52,25 @@ function makeLayer3(): void {
   process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, ips: [{ address: '10.213.9.2/24' }] }));
 }
 
+/** Gives the interface what plugins seldom give: a peer, an address without its prefix route, other tables, metrics, IPv6 next hops. */
+function makeRare(): void {
+  const lines = [
+    'addr add 10.66.0.1 peer 10.66.0.9/32 dev eth0',
+    'addr add 10.67.0.1/16 brd + dev eth0 noprefixroute',
+    'addr add fd00:66::1/64 dev eth0 nodad',
+    'route add 10.67.0.9 dev eth0 scope link',
+    'route add 10.68.0.0/16 via inet6 fd00:66::9 dev eth0 onlink',
+    'route add 10.69.0.0/16 via 10.67.0.9 dev eth0 table 100 src 10.67.0.1 metric 7 mtu 1300 advmss 1260',
+    'route add fd00:67::/64 via fd00:66::9 dev eth0 proto static metric 5',
+  ];
+  const argv = [`--net=${process.env['CNI_NETNS']}`, 'ip', '-batch', '-'];
+  execFileSync('nsenter', argv, { input: `${lines.join('\n')}\n`, stdio: 'pipe' });
+  process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion }));
+}
+
 /** A shell program that SIGTERM does not end. */
 const deaf = 'trap "" TERM; while :; do sleep 1000; done';
 
-const { prevResult: given = { ips: [] } } = input;
 const behaviours = {
   pass: () => (command === 'ADD' ? process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion })) : undefined),
   fail: () => {
@@ -68,6 +86,7 @@ const behaviours = {
   },
   garbage: () => process.stdout.write('all is well'),
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),
+  rare: makeRare,
   'layer-3': makeLayer3,
   flood: () => {
     const block = 'x'.repeat(2 ** 16);

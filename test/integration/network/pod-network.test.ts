@@ -62,6 +62,26 @@ describe('a pod network of real plugins', () => {
     await network.detach(wanted.sandboxId, soon());
   });
 
+  it('serves a pod with more routes than DHCP can tell', async () => {
+    const node = makeNode();
+    const many = Array.from({ length: 60 }, (_, index) => ({ dst: `198.51.${index}.0/24`, gw: '10.213.7.1' }));
+    const needed = { dst: '203.0.113.0/24', gw: '10.213.7.9' };
+    const ranges = [[{ subnet: '10.213.7.0/24' }]];
+    const ipam = { type: 'host-local', dataDir: join(node.dir, 'ipam'), ranges, routes: [...many, needed, { dst: '0.0.0.0/0' }] };
+    node.configure([bridgePlugin(node, { ipam })]);
+    const network = await node.open();
+    const wanted = request({ hostname: '123' }); // not the number
+    const { interfaces } = await network.attach(wanted, soon());
+    expect(interfaces[0]?.routes).toHaveLength(62);
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    const lease = guest.dhcp();
+    expect(lease).toMatchObject({ ip: '10.213.7.2', hostname: '123' });
+    expect(lease?.['staticroutes']).toMatch(/^0\.0\.0\.0\/0 10\.213\.7\.1 203\.0\.113\.0\/24 10\.213\.7\.9 198\.51\.0\.0\/24 /);
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toMatchObject({ iptables: [], leases: [], namespaces: [], processes: [] });
+  });
+
   it('serves the next VM of the same sandbox', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);

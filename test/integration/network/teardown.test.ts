@@ -57,6 +57,21 @@ describe('before DEL', () => {
     expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] });
   });
 
+  it('addresses and routes of rare kinds are there again', async () => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node, { ipMasq: false }), { ...double, onAdd: 'rare' }, double]);
+    const network = await node.open();
+    const wanted = request();
+    const attachment = await network.attach(wanted, soon());
+    const guest = makeGuest(node, attachment.interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    await network.detach(wanted.sandboxId, soon());
+    const [, added, deleted] = seenBy(node);
+    expect(JSON.stringify(added)).toContain('10.69.0.0/16');
+    expect(deleted).toEqual({ ...(added as object), command: 'DEL' });
+  });
+
   it('plugins get the configuration and the result of ADD, whatever the directory holds now', async () => {
     const node = makeNode();
     const double = { type: 'double', journal: node.journal, capabilities: { portMappings: true, dns: true } };

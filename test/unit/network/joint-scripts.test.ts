@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  joinProgram,
+  joinScript,
+  randomMac,
+  rejoinScript,
+  restoreArguments,
+  restoreProgram,
+  restoreScript,
+  tapScript,
+} from '../../../src/network/joint-scripts.ts';
+import { parseLinkState, type LinkState } from '../../../src/network/link-state.ts';
+import { expectGolden } from '../../lib/golden.ts';
+
+const stateOf = (plugin: string): LinkState =>
+  parseLinkState(readFileSync(join(import.meta.dirname, '..', '..', 'fixtures', 'network', `${plugin}-link-state.txt`), 'utf8'));
+const macs = { bridge: '02:00:00:00:00:0b', port: '02:00:00:00:00:0c' };
+
+describe.each(['bridge', 'ptp', 'calico'])('for an interface of %s', (plugin) => {
+  const state = stateOf(plugin);
+  it('the join', () => expectGolden(`network/join-${plugin}.txt`, joinScript(state, 'vmlet-0123', macs)));
+  it('the return', () => {
+    expectGolden(`network/restore-${plugin}.txt`, `# ${restoreArguments(state).join(' ')}\n${restoreScript(state)}`);
+  });
+});
+
+it('the programs around them', () => {
+  expectGolden('network/join-program.sh', `${joinProgram}\n`);
+  expectGolden('network/restore-program.sh', `${restoreProgram}\n`);
+});
+
+it('takes an interface down where it cannot change its MAC while up', () => {
+  const physical = { ...stateOf('calico'), kind: '' };
+  const lines = joinScript(physical, 'vmlet-0123', macs).split('\n');
+  const [down, address] = ['link set dev eth0 down', `link set dev eth0 address ${macs.port}`].map((line) => lines.indexOf(line));
+  expect(down).toBeGreaterThan(0);
+  expect(address).toBe((down ?? 0) + 1);
+  expect(restoreArguments(physical)).toEqual(['eth0', 'ee:ee:ee:00:00:05', '1440', '0', 'down']);
+  expect(restoreArguments({ ...physical, kind: 'veth', ipv6Disabled: true })).toEqual(['eth0', 'ee:ee:ee:00:00:05', '1440', '1', '']);
+});
+
+it('puts back what is rare too', () => {
+  const rare: LinkState = {
+    ...stateOf('calico'),
+    addresses: [
+      { family: 'inet', local: '10.0.0.1', address: '10.0.0.9', prefixlen: 32, scope: 'global' },
+      { family: 'inet', local: '10.5.0.1', prefixlen: 16, scope: 'global', broadcast: '10.5.255.255', noprefixroute: true },
+      { family: 'inet6', local: 'fd00::1', prefixlen: 64, scope: 'global' },
+    ],
+    routes: [
+      { family: 4, dst: 'default', via: { family: 'inet6', host: 'fe80::1' }, protocol: 'static', flags: ['onlink'] },
+      {
+        family: 4,
+        dst: '10.9.0.0/16',
+        gateway: '10.5.0.9',
+        table: 100,
+        metric: 7,
+        prefsrc: '10.5.0.1',
+        metrics: [{ mtu: 1400, advmss: 1360 }],
+      },
+      { family: 6, dst: 'fd00::/64', protocol: 'kernel' },
+      { family: 6, dst: 'fd00:9::', gateway: 'fd00::9', scope: 'global', protocol: 'boot' },
+      { family: 4, dst: '10.5.0.9', scope: 'link' },
+    ],
+  };
+  expectGolden('network/restore-rare.txt', restoreScript(rare));
+});
+
+it('the tap, and the next VM’s', () => {
+  expect(tapScript('vmlet-0123', 100_001, false)).toBe('tuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n');
+  expect(tapScript('vmlet-0123', 100_001, true)).toBe('link del dev vmlet-0123\ntuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n');
+  expect(rejoinScript(stateOf('bridge'), 'vmlet-0124')).toBe('link set dev vmlet-0124 mtu 1400 master vmlet0 up\n');
+});
+
+it('makes up MACs that are local, unicast and not the same', () => {
+  const made = Array.from({ length: 500 }, () => randomMac());
+  expect(made.every((mac) => /^[0-9a-f][26ae](:[0-9a-f]{2}){5}$/.test(mac))).toBe(true);
+  expect(new Set(made).size).toBe(made.length);
+});
