@@ -49,11 +49,22 @@ export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups 
     },
     async remove(place) {
       if (cpu) await removeGroup(join(dirIn(cpu, place), vcpuGroup));
-      for (const hierarchy of hierarchies) await removeGroup(dirIn(hierarchy, place));
-      if (!place.isDefaultParent) return;
-      for (const hierarchy of hierarchies) await removeIfEmpty(join(hierarchy.dir, ...place.parent));
+      for (const hierarchy of hierarchies) {
+        await removeGroup(dirIn(hierarchy, place));
+        const ours = parentsToRemove(hierarchy, place);
+        for (const names of ours) await removeIfEmpty(join(hierarchy.dir, ...names));
+      }
     },
   };
+}
+
+/**
+ * The parents that go with their last leaf, innermost first: the default one, which is ours, and all of them in a v2 hierarchy beside
+ * v1 ones: there a kubelet makes and removes none.
+ */
+function parentsToRemove({ controllers }: Hierarchy, { parent, isDefaultParent }: LeafPlace): readonly (readonly string[])[] {
+  if (controllers.length === 0) return parent.map((_, index) => parent.slice(0, parent.length - index));
+  return isDefaultParent ? [parent] : [];
 }
 
 /** A new v1 cpuset is empty and takes no process until it has CPUs and memory nodes (cpuset(7)). */

@@ -4,7 +4,7 @@ import { containerStatus, stateNumbers, type ContainerStatus, type Kubelet } fro
 export { containerConfig } from './container-config.ts';
 export { joinLines, parseLog, readLog } from './cri-log.ts';
 export { podFromManifest } from './manifest.ts';
-export { cgroupsBelow, removeCgroupTree } from './pod-cgroup.ts';
+export { foreignCgroups, removeCgroupTree } from './pod-cgroup.ts';
 export { containerStatus, deletePod, runPod, startContainer, stateNumbers } from './play.ts';
 export type { ContainerStatus, Kubelet, Progress, RunningContainer, RunningPod } from './play.ts';
 export type { Pod } from './pod.ts';

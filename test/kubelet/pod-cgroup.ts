@@ -3,14 +3,29 @@ import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../src/lib/errno.ts';
 
-/** Mount points of the hierarchies that a kubelet makes pod cgroups in: all of v1, or v2 where there is no v1. */
-function hierarchies(): { readonly path: string; readonly kind: 'v1' | 'cpuset' | 'v2' }[] {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  const all = mounts
+interface CgroupMount {
+  readonly path: string;
+  readonly type: string;
+  readonly options: readonly string[];
+}
+
+function mounts(): CgroupMount[] {
+  const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const all = lines
     .map((line) => line.split(' '))
     .map(([, path = '', type = '', options = '']) => ({ path, type, options: options.split(',') }));
+  return all.filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
+}
+
+function allMounts(): string[] {
+  return mounts().map(({ path }) => path);
+}
+
+/** Mount points of the hierarchies that a kubelet makes pod cgroups in: all of v1, or v2 where there is no v1. */
+function hierarchies(): { readonly path: string; readonly kind: 'v1' | 'cpuset' | 'v2' }[] {
+  const all = mounts();
   const v1 = all.filter(({ type }) => type === 'cgroup');
-  if (v1.length === 0) return all.filter(({ type }) => type === 'cgroup2').map(({ path }) => ({ path, kind: 'v2' }));
+  if (v1.length === 0) return all.map(({ path }) => ({ path, kind: 'v2' }));
   return v1.map(({ path, options }) => ({ path, kind: options.includes('cpuset') ? 'cpuset' : 'v1' }));
 }
 
@@ -38,16 +53,20 @@ export async function removePodCgroup(cgroup: string): Promise<void> {
 
 /** Removes a cgroup with all below it, in every hierarchy. Throws when a process lives there. */
 export async function removeCgroupTree(cgroup: string): Promise<void> {
-  for (const { path } of hierarchies()) await removeTree(join(path, cgroup));
+  for (const path of allMounts()) await removeTree(join(path, cgroup));
 }
 
-/** All cgroups strictly below `cgroup`, as absolute paths, in every hierarchy. */
-export async function cgroupsBelow(cgroup: string): Promise<string[]> {
+/**
+ * All cgroups below `cgroup` that the kubelet did not make, as absolute paths: what lies below a pod's cgroup, and everything in a v2
+ * hierarchy beside v1 ones.
+ */
+export async function foreignCgroups(cgroup: string): Promise<string[]> {
   const found: string[] = [];
-  for (const { path } of hierarchies()) {
-    const root = join(path, cgroup);
-    const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
-    found.push(...entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name)));
+  const kubelets = new Set(hierarchies().map(({ path }) => path));
+  for (const path of allMounts()) {
+    const entries = await readdir(join(path, cgroup), { recursive: true, withFileTypes: true }).catch(() => []);
+    const dirs = entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+    found.push(...dirs.filter((dir) => !kubelets.has(path) || /\/pod[^/]+\/./.test(dir)));
   }
   return found;
 }

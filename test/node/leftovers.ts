@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { cgroupsBelow } from '../kubelet/kubelet.ts';
+import { foreignCgroups } from '../kubelet/kubelet.ts';
 import { machineLines } from './machine.ts';
 import { leasedAddresses, networkLeftovers, type PodNetwork } from './pod-network.ts';
 
@@ -27,11 +27,11 @@ export async function findLeftovers(query: LeftoverQuery): Promise<string[]> {
   const { dir, stateDir, runtimeDir, network } = query;
   const files = (await readdir(dir, { recursive: true })).map((path) => join(dir, path));
   const ids = await knownIds(query, files);
-  const [machine, ofNetwork, leases, cgroups] = await Promise.all([
-    machineLines([dir, ...ids]),
-    networkLeftovers(network),
+  const machine = await machineLines([dir, ...ids]);
+  const [ofNetwork, leases, cgroups] = await Promise.all([
+    networkLeftovers(network), // after the list of processes: it runs some in the node's namespace
     leasedAddresses(network),
-    cgroupsBelow(query.cgroupRoot),
+    foreignCgroups(query.cgroupRoot),
   ]);
   const podDirs = [
     join(stateDir, 'vms'),
@@ -48,8 +48,7 @@ export async function findLeftovers(query: LeftoverQuery): Promise<string[]> {
     ...machine.filter((line) => !isExpected(line, query)),
     ...ofNetwork,
     ...leases.map((address) => `lease ${address}`),
-    // The pod's own cgroup is the kubelet's.
-    ...cgroups.filter((path) => /\/pod[^/]+\/./.test(path)).map((path) => `cgroup ${path}`),
+    ...cgroups.map((path) => `cgroup ${path}`),
     ...ofPods.map((file) => `file ${relative(dir, file)}`),
   ];
 }

@@ -79,6 +79,19 @@ describe('v1', () => {
     expect(existsSync(join(options.root, 'cpu,cpuacct', leaf, 'cpu.cfs_quota_us'))).toBe(false);
   });
 
+  it('removes parents that nobody else makes and removes: those in the v2 hierarchy beside, once they are empty', async () => {
+    const { groups, read: _read, ...options } = v1();
+    const cgroups = await makeCgroups({ driver: 'cgroupfs', ...options });
+    const place = '/kubepods/burstable/pod1';
+    const other = 'cd'.repeat(32);
+    await cgroups.makeLeaf(place, id, {});
+    await cgroups.makeLeaf('/kubepods/pod2', other, {});
+    rmSync(join(options.root, 'cpuset', place, id), { recursive: true }); // an ordinary directory with files cannot be removed as a group is
+    await cgroups.removeLeaf(place, id);
+    expect(groups('memory')).toEqual(['kubepods', 'kubepods/burstable', place.slice(1), 'kubepods/pod2', `kubepods/pod2/${other}`]);
+    expect(groups('unified')).toEqual(['kubepods', 'kubepods/pod2', `kubepods/pod2/${other}`]);
+  });
+
   it('moves processes in every hierarchy and vCPU threads in one', async () => {
     const { read, groups: _groups, ...options } = v1();
     const cgroups = await makeCgroups({ driver: 'cgroupfs', ...options });
