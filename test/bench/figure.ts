@@ -1,0 +1,54 @@
+/** One result of a benchmark, printed as one JSON line. Ratios have no unit; times are milliseconds. */
+export interface Figure {
+  readonly bench: string;
+  readonly metric: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What `value` must not exceed. */
+  readonly bar?: number;
+  readonly pass?: boolean;
+  readonly p50?: number;
+  readonly p99?: number;
+  /** How many samples. */
+  readonly n?: number;
+  /** The p50 that `value` is relative to, in the unit of `p50`. */
+  readonly baseline?: number;
+  /** The machine's load average over a minute, at the end. */
+  readonly load?: number;
+}
+
+/** The value below which `fraction` of the samples lie (nearest rank). Throws for no samples. */
+export function percentile(samples: readonly number[], fraction: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const value = sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)];
+  if (value === undefined) throw new RangeError('no samples');
+  return value;
+}
+
+/** How `samples` compare with `baseline` in the same run: the p50s decide. Both in milliseconds. */
+export function ratioFigure(
+  what: { readonly bench: string; readonly metric: string; readonly bar: number; readonly load: number },
+  samples: readonly number[],
+  baseline: readonly number[],
+): Figure {
+  const p50 = percentile(samples, 0.5);
+  const against = percentile(baseline, 0.5);
+  const value = rounded(p50 / against, 3);
+  return {
+    bench: what.bench,
+    metric: what.metric,
+    value,
+    unit: 'ratio',
+    bar: what.bar,
+    pass: value <= what.bar,
+    p50: rounded(p50, 1),
+    p99: rounded(percentile(samples, 0.99), 1),
+    n: samples.length,
+    baseline: rounded(against, 1),
+    load: rounded(what.load, 2),
+  };
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
