@@ -1,3 +1,4 @@
+import { messageOf } from '../lib/errno.ts';
 import type { Container } from '../model/container.ts';
 import type { PodsContext } from './context.ts';
 import { criLogPath, vmPaths } from './layout.ts';
@@ -22,4 +23,15 @@ export async function finishConsole(context: PodsContext, containerId: string): 
   const console = context.consoles.get(containerId);
   await console?.finish();
   context.consoles.delete(containerId);
+}
+
+/** The same for a container that goes for good: a log that cannot be written (a full disk) is given up, since its removal may make room. */
+export async function dropConsole(context: PodsContext, containerId: string): Promise<void> {
+  try {
+    await finishConsole(context, containerId);
+  } catch (error) {
+    context.log.error({ containerId, error: messageOf(error) }, 'the end of the console is lost: its log could not be written');
+    await context.consoles.get(containerId)?.pause();
+    context.consoles.delete(containerId);
+  }
 }

@@ -124,10 +124,14 @@ async function recoverSandboxes(context: PodsContext, signal: AbortSignal): Prom
   }
 }
 
-/** Sandboxes that keep their network, with the tap of their running VM. NOTREADY ones keep it too until they are stopped or removed. */
+/**
+ * Sandboxes that keep their network, with the tap of their running VM. NOTREADY ones keep it too until they are stopped or removed, and
+ * those whose record cannot be read: their pod may be running.
+ */
 function liveTaps(context: PodsContext): ReadonlyMap<string, string | undefined> {
   const { store } = context;
   const running = [...store.containers.all().values()].filter(({ state }) => state === 'RUNNING');
   const tapOf = new Map(running.map((container) => [container.sandboxId, container.vm.tap]));
-  return new Map([...store.sandboxes.all().keys()].map((id) => [id, tapOf.get(id)]));
+  const ids = [...store.sandboxes.all().keys(), ...store.sandboxes.unreadable.map(({ id }) => id)];
+  return new Map(ids.map((id) => [id, tapOf.get(id)]));
 }

@@ -1,5 +1,5 @@
 import type { PodsContext } from './context.ts';
-import { finishConsole } from './console.ts';
+import { dropConsole } from './console.ts';
 import { removeFiles } from './create-container.ts';
 import { stopNowLocked } from './stop-container.ts';
 
@@ -20,7 +20,7 @@ export async function removeContainerLocked(context: PodsContext, id: string, si
   await stopNowLocked(context, id, 'the container was removed', signal);
   await hypervisor.destroy(container.vm.domainName, signal);
   await hypervisor.undefine(container.vm.domainName, signal);
-  await finishConsole(context, id);
+  await dropConsole(context, id);
   await network.removeTap(container.sandboxId, container.vm.tap, signal);
   await cgroups.removeLeaf(parent, id);
   await removeFiles(context, id);

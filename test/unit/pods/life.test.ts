@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VmletError } from '../../../src/model/errors.ts';
@@ -75,6 +75,18 @@ describe('the life of a pod', () => {
     await pods.stopContainer(container, 100, signal);
     expect(pods.container(container).exit).toMatchObject({ exitCode: 137, reason: 'Error', message: 'grace period exceeded' });
     expect(world.calls.filter((call) => call === 'requestShutdown').length).toBeGreaterThan(1);
+  });
+
+  it('is removed also while its log cannot be written, since that may be what makes room', async () => {
+    const world = makeWorld();
+    const { pods, sandbox, container } = await running(world);
+    world.failing.set('finish log', new VmletError({ code: 'DISK_FULL', path: '/var/log' }, 'no space left'));
+    await pods.stopContainer(container, 1_000, signal);
+    await pods.removeContainer(container, signal);
+    await pods.removeSandbox(sandbox, signal);
+    expect(world.calls.at(-1)).not.toBe('pause log');
+    expect(world.calls).toContain('pause log');
+    expect(leftovers(world)).toEqual(nothing);
   });
 
   it('hurries a stop under way when a later one has less patience', async () => {
@@ -241,6 +253,16 @@ describe('a restart', () => {
     expect(again.sandboxes().map(({ id }) => id)).toEqual([sandbox]);
     await again.removeSandbox(sandbox, signal);
     expect(leftovers(world)).toEqual(nothing);
+  });
+
+  it('keeps the network of a sandbox whose record cannot be read, and lists nothing rather than less', async () => {
+    const world = makeWorld();
+    const { pods, sandbox } = await running(world);
+    await pods.close(AbortSignal.abort());
+    writeFileSync(join(world.dir, 'state/records/sandboxes', `${sandbox}.json`), '{"version":1,');
+    const again = await world.boot();
+    expect(world.calls).toContain(`recover network ${sandbox}`);
+    expect(() => again.sandboxes()).toThrow(sandbox);
   });
 
   it('makes a sandbox NOTREADY whose network is gone', async () => {

@@ -174,7 +174,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       makeTap: async () => called('makeTap'),
       joinTap: async () => called('joinTap'),
       removeTap: async () => called('removeTap'),
-      recover: async () => called('recover network'),
+      recover: async (live) => called('recover network', [...live.keys()].join(',')),
       close: () => undefined,
     },
     volumes: {
