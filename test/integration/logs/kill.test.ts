@@ -43,3 +43,19 @@ test(
     expect(usedBytes(request.consoleFile)).toBeLessThan(statSync(request.consoleFile).size);
   },
 );
+
+test('a follower that is killed soon after a rotation is taken up in the new log', async () => {
+  const { request, append, follow, waitForLines, lines } = newConsole();
+  const follower = startProcess(request);
+  await follower.ready;
+  append('old\n');
+  await waitForLines(['old']);
+  renameSync(request.logFile, `${request.logFile}.1`);
+  await follower.ask('reopen');
+  append('new\n');
+  await waitForLines(['new']);
+  await follower.kill();
+  const last = await follow();
+  await last.finish();
+  expect(lines()).toEqual(['new']);
+});
