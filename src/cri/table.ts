@@ -41,6 +41,34 @@ export function rpc<M extends DescMethod>(
   return { method, fields, bind };
 }
 
+/**
+ * Declares a unary method whose answer is encoded by the caller, for lists that a kubelet asks for each second: their items are encoded
+ * once and joined.
+ */
+export function encodedRpc<M extends DescMethod>(
+  method: M,
+  fields: FieldSupport,
+  handle: (request: MessageShape<M['input']>, deps: CriDeps) => Uint8Array,
+): Rpc {
+  const bind = (deps: CriDeps): RawHandler => ({ kind: 'unary', handle: async (bytes) => handle(decode(method, bytes), deps) });
+  return { method, fields, bind };
+}
+
+/** Declares a method that answers with a stream of messages, already encoded. */
+export function encodedStreamRpc<M extends DescMethod>(
+  method: M,
+  fields: FieldSupport,
+  handle: (request: MessageShape<M['input']>, deps: CriDeps, call: CallContext) => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Rpc {
+  const bind = (deps: CriDeps): RawHandler => ({
+    kind: 'stream',
+    async *handle(bytes, call) {
+      yield* handle(decode(method, bytes), deps, call);
+    },
+  });
+  return { method, fields, bind };
+}
+
 function decode<M extends DescMethod>(method: M, bytes: Uint8Array): MessageShape<M['input']> {
   try {
     return fromBinary<M['input']>(method.input, bytes);

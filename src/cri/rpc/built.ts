@@ -3,9 +3,9 @@ import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { imageFsInfo } from './image-fs-info.ts';
 import { imageStatus } from './image-status.ts';
-import { listContainers } from './list-containers.ts';
-import { listImages } from './list-images.ts';
-import { listPodSandbox } from './list-pod-sandbox.ts';
+import { listContainers, streamContainers } from './list-containers.ts';
+import { listImages, streamImages } from './list-images.ts';
+import { listPodSandbox, streamPodSandboxes } from './list-pod-sandbox.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
 import { pullImage } from './pull-image.ts';
 import { removeContainer } from './remove-container.ts';
@@ -32,14 +32,17 @@ export const builtRpcs: readonly Rpc[] = [
   removePodSandbox,
   podSandboxStatus,
   listPodSandbox,
+  streamPodSandboxes,
   createContainer,
   startContainer,
   stopContainer,
   removeContainer,
   listContainers,
+  streamContainers,
   containerStatus,
   reopenContainerLog,
   listImages,
+  streamImages,
   imageStatus,
   pullImage,
   removeImage,

@@ -183,6 +183,11 @@ describe('a pod’s life', () => {
     const { podSandboxId, containerId } = await createPod(runtime);
     expect((await runtime.listContainers({ filter: { id: containerId.slice(0, 8) } })).containers).toHaveLength(1);
     expect((await runtime.listContainers({ filter: { podSandboxId: 'ffff' } })).containers).toEqual([]);
+    const streamed: string[] = [];
+    for await (const { containers } of runtime.streamContainers({})) streamed.push(...containers.map(({ id }) => id));
+    for await (const { podSandboxes } of runtime.streamPodSandboxes({})) streamed.push(...podSandboxes.map(({ id }) => id));
+    for await (const message of runtime.streamContainers({ filter: { id: 'ffff' } })) expect.fail(`nothing matches: ${message.$typeName}`);
+    expect(streamed).toEqual([containerId, podSandboxId]);
     expect((await runtime.listPodSandbox({ filter: { id: podSandboxId.slice(0, 8), labelSelector: { app: 'demo' } } })).items).toHaveLength(
       1,
     );
