@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
 import { domainXml } from './domain-xml.ts';
 import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
@@ -7,6 +8,12 @@ import { requestShutdown } from './shutdown.ts';
 import { diskCache } from './vm-files.ts';
 import type { VmSpec } from './vm-spec.ts';
 import { findVm, type FoundVm } from './vms.ts';
+
+/** QEMU's process and the threads that are virtual CPUs. */
+export interface StartedVm {
+  readonly pid: number;
+  readonly vcpuTids: readonly number[];
+}
 
 /** What the life cycle works with. */
 interface LifeCycleParts {
@@ -21,8 +28,11 @@ interface LifeCycleParts {
 export interface LifeCycle {
   /** Makes the domain known to libvirt, not started. Replaces a defined, inactive domain of the same name and uuid. */
   readonly define: (spec: VmSpec, signal: AbortSignal) => Promise<void>;
-  /** Starts the domain paused; answers QEMU's pid, checked against /proc. Errors: VM_FAILED, LIBVIRT_UNAVAILABLE. */
-  readonly startPaused: (name: string, signal: AbortSignal) => Promise<{ readonly pid: number; readonly vcpuTids: readonly number[] }>;
+  /**
+   * Starts the domain paused, with this score for the kernel's choice when memory runs out (proc(5), oom_score_adj); answers QEMU's pid,
+   * checked against /proc. Errors: VM_FAILED, LIBVIRT_UNAVAILABLE.
+   */
+  readonly startPaused: (name: string, oomScoreAdj: number, signal: AbortSignal) => Promise<StartedVm>;
   readonly resume: (name: string, signal: AbortSignal) => Promise<void>;
   /** Asks the guest to power off: by its agent when that answers, else by the ACPI power button; to be repeated by the caller. */
   readonly requestShutdown: (name: string, signal: AbortSignal) => Promise<void>;
@@ -66,7 +76,7 @@ export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCyclePa
         await domains.define(domainXml(spec, probed.host, await diskCache(spec)), 0, signal);
       }),
 
-    startPaused: async (name, signal) =>
+    startPaused: async (name, oomScoreAdj, signal) =>
       told(name, async () => {
         const { domain } = await existing(name, signal);
         try {
@@ -76,6 +86,7 @@ export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCyclePa
         }
         const pid = await qemuPid(runDir, name);
         if (pid === undefined) throw vmFailed(name, 'QEMU ended as soon as it was started', undefined, await qemuLogTail(logDir, name));
+        await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScoreAdj));
         return { pid, vcpuTids: await vcpuThreads(pid) };
       }),
 

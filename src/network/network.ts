@@ -61,6 +61,8 @@ export interface Network {
    * point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
+  /** The process that serves a sandbox's network beside the VM (its DHCP server), as recorded; `undefined` for none. */
+  readonly helperPid: (sandboxId: string) => number | undefined;
   /**
    * Removes the tap from wherever it is; one that is gone is fine. Ends DHCP too, unless another tap has been joined meanwhile: that
    * of a newer VM. The CNI's interface stays on its bridge until `detach`.
@@ -109,6 +111,7 @@ export async function makeNetwork(options: NetworkOptions, deps: { readonly log:
     detach: async (sandboxId, signal) => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
+    helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
     removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
     recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
     close: directory.close,

@@ -4,7 +4,7 @@ import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import { makeSingleFlight } from '../lib/single-flight.ts';
 import type { Container, ContainerConfig } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
-import { sandboxKey, type Sandbox, type SandboxConfig } from '../model/sandbox.ts';
+import { sandboxKey, type LinuxResources, type Sandbox, type SandboxConfig } from '../model/sandbox.ts';
 import { openRecords } from '../records/records.ts';
 import { makeClock } from './clock.ts';
 import { useCaseTimeoutMs, type PodsContext, type PodsDeps, type PodsOptions } from './context.ts';
@@ -18,6 +18,7 @@ import { startContainer } from './start-container.ts';
 import { requestStop, stopContainer, type Stops } from './stop-container.ts';
 import { makePodStore } from './store.ts';
 import { makeUids } from './uids.ts';
+import { updateContainerResources, updateSandboxResources, type SandboxResources } from './update-resources.ts';
 import { watchVms } from './watch.ts';
 
 export type { PodsDeps, PodsOptions } from './context.ts';
@@ -38,6 +39,8 @@ export interface Pods {
   readonly removeSandbox: (id: string, signal: AbortSignal) => Promise<void>;
   /** The sandbox with this id or unique prefix. Throws NOT_FOUND, or INVALID for an ambiguous prefix. */
   readonly sandbox: (idOrPrefix: string) => Sandbox;
+  /** Keeps other resources for a sandbox; errors: NOT_FOUND. */
+  readonly updateSandboxResources: (id: string, change: SandboxResources, signal: AbortSignal) => Promise<void>;
   /** All sandboxes that callers may see (READY and NOTREADY), oldest first. Throws RECORDS_UNREADABLE rather than answer a shorter list. */
   readonly sandboxes: () => readonly Sandbox[];
 
@@ -52,6 +55,11 @@ export interface Pods {
   readonly stopContainer: (id: string, graceMs: number, signal: AbortSignal) => Promise<void>;
   /** Destroys what runs and removes disk, domain and record; the log stays. An unknown id is fine. */
   readonly removeContainer: (id: string, signal: AbortSignal) => Promise<void>;
+  /**
+   * Changes what a VM may use, at once: CPU shares, quota and cpuset. What is 0 or empty stays. Errors: NOT_FOUND, WRONG_STATE unless
+   * CREATED or RUNNING, INVALID for what is fixed at creation (memory, vCPUs).
+   */
+  readonly updateContainerResources: (id: string, change: LinuxResources, signal: AbortSignal) => Promise<void>;
   /** The container with this id or unique prefix. Throws NOT_FOUND, or INVALID for an ambiguous prefix. */
   readonly container: (idOrPrefix: string) => Container;
   /** All containers that callers may see, oldest first. Throws RECORDS_UNREADABLE rather than answer a shorter list. */
@@ -117,6 +125,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
       const id = store.sandboxIdOf(idOrPrefix);
       if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeSandbox(context, id, own));
     },
+    updateSandboxResources: async (id, change, signal) => updateSandboxResources(context, id, change, signal),
     sandbox: store.sandbox,
     sandboxes: store.visibleSandboxes,
     createContainer: async (sandboxId, config, signal) => {
@@ -138,6 +147,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
       const id = store.containerIdOf(idOrPrefix);
       if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeContainer(context, id, own));
     },
+    updateContainerResources: async (id, change, signal) => updateContainerResources(context, id, change, signal),
     container: store.container,
     containers: store.visibleContainers,
     reopenLog: async (idOrPrefix, signal) => reopenLog(context, idOrPrefix, signal),

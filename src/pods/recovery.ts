@@ -5,6 +5,7 @@ import { followConsole } from './console.ts';
 import { useCaseTimeoutMs, type PodsContext } from './context.ts';
 import { removeFiles } from './create-container.ts';
 import { clearRunningPartsLocked, recordEndLocked } from './end-of-vm.ts';
+import { placeHelpers } from './start-container.ts';
 import { planRecovery, strayVms, type RecoveryStep } from './recovery-plan.ts';
 
 type Executors = {
@@ -55,6 +56,12 @@ export async function recover(context: PodsContext, signal: AbortSignal): Promis
   await reconcile(context, signal);
   await recoverSandboxes(context, signal);
   await network.recover(liveTaps(context), signal);
+  for (const container of store.containers.all().values()) {
+    if (container.state !== 'RUNNING') continue;
+    await placeHelpers(context, container).catch((error: unknown) =>
+      log.warn({ containerId: container.id, error: messageOf(error) }, 'a helper process is not in its VM’s cgroup'),
+    );
+  }
 }
 
 /** Compares records with libvirt's VMs and mends what differs; also after libvirt was away, since events in the gap are lost. */

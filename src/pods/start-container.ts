@@ -1,14 +1,13 @@
 import { makeCleanupStack, type CleanupStack } from '../lib/cleanup-stack.ts';
-import { messageOf } from '../lib/errno.ts';
+import { isErrno, messageOf } from '../lib/errno.ts';
 import type { Container } from '../model/container.ts';
 import type { Sandbox } from '../model/sandbox.ts';
 import { requireStartable } from './admission.ts';
-import { parseAnnotations } from './annotations.ts';
 import { followConsole, finishConsole } from './console.ts';
 import type { PodsContext } from './context.ts';
 import { requireHypervisor } from './create-container.ts';
 import { startFailed } from './exit.ts';
-import { sizeVm } from './sizing.ts';
+import { leafLimits } from './limits.ts';
 
 /**
  * StartContainer: tap, paused start, cgroup, network, resume. The order matters: the pid moves before guest memory is touched, and the
@@ -53,26 +52,28 @@ async function bringUp(
   undo.add('close the log', async () => finishConsole(context, container.id));
   await Promise.all([
     network.makeTap(tap, uid, signal),
-    cgroups.makeLeaf(parent, container.id, leafLimits(context, sandbox, container)),
+    cgroups.makeLeaf(parent, container.id, leafLimits(sandbox, container, context.options.sizing())),
     followConsole(context, container, signal),
   ]);
 
   undo.add('destroy the VM', async (fresh) => hypervisor.destroy(domainName, fresh));
-  const { pid, vcpuTids } = await hypervisor.startPaused(domainName, signal);
+  const { pid, vcpuTids } = await hypervisor.startPaused(domainName, container.config.resources?.oomScoreAdj ?? 0, signal);
   await Promise.all([
     cgroups.addMembers(parent, container.id, { pids: [pid], vcpuTids }), //
     network.joinTap(sandbox.id, tap, signal),
   ]);
+  await placeHelpers(context, container);
   await hypervisor.resume(domainName, signal);
 }
 
-function leafLimits(context: PodsContext, sandbox: Sandbox, container: Container): Parameters<PodsContext['cgroups']['makeLeaf']>[2] {
-  const annotations = parseAnnotations(sandbox.config.annotations);
-  const size = sizeVm(container.config.resources, sandbox.config.overhead, annotations, context.options.sizing());
-  return {
-    ...(size.leafMemoryBytes === undefined ? {} : { memoryLimitBytes: size.leafMemoryBytes }),
-    ...(size.cpuQuotaUs === undefined ? {} : { cpuQuotaUs: size.cpuQuotaUs }),
-    ...(size.cpuPeriodUs === undefined ? {} : { cpuPeriodUs: size.cpuPeriodUs }),
-    ...(size.cpuShares === undefined ? {} : { cpuShares: size.cpuShares }),
-  };
+/** Puts what serves a VM beside QEMU into its cgroup leaf: it is the pod's to pay for, and dies with it. */
+export async function placeHelpers({ store, network, cgroups }: PodsContext, container: Container): Promise<void> {
+  const parent = store.sandboxes.get(container.sandboxId)?.config.cgroupParent ?? '';
+  const pid = network.helperPid(container.sandboxId);
+  if (pid === undefined) return;
+  try {
+    await cgroups.addMembers(parent, container.id, { pids: [pid], vcpuTids: [] });
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error; // it has died: whoever starts another places that one
+  }
 }

@@ -18,6 +18,8 @@ import { startContainer } from './start-container.ts';
 import { status } from './status.ts';
 import { stopContainer } from './stop-container.ts';
 import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { updateContainerResources } from './update-container-resources.ts';
+import { updatePodSandboxResources } from './update-pod-sandbox-resources.ts';
 import { updateRuntimeConfig } from './update-runtime-config.ts';
 import { version } from './version.ts';
 
@@ -33,6 +35,7 @@ export const builtRpcs: readonly Rpc[] = [
   podSandboxStatus,
   listPodSandbox,
   streamPodSandboxes,
+  updatePodSandboxResources,
   createContainer,
   startContainer,
   stopContainer,
@@ -40,6 +43,7 @@ export const builtRpcs: readonly Rpc[] = [
   listContainers,
   streamContainers,
   containerStatus,
+  updateContainerResources,
   reopenContainerLog,
   listImages,
   streamImages,

@@ -19,7 +19,7 @@ it('a guest that does not listen to the power button is shut down by its agent',
   const hypervisor = own.hypervisor();
   const spec = vmSpecOn({ path: base, format: 'qcow2' }, own.dir, hypervisor.gid);
   await hypervisor.define(spec, soon());
-  await hypervisor.startPaused(spec.name, soon());
+  await hypervisor.startPaused(spec.name, 0, soon());
   await hypervisor.resume(spec.name, soon());
   await consoleSays(spec.console.logPath, 'tiny: boot finished', bootMs);
 

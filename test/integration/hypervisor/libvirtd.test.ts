@@ -23,7 +23,7 @@ describe('a libvirtd of vmlet’s own', () => {
   it('is adopted by the next daemon, with its VMs', async () => {
     const spec = makeVmSpec(own.dir, 'tick', own.hypervisor().gid);
     await own.hypervisor().define(spec, soon());
-    const { pid } = await own.hypervisor().startPaused(spec.name, soon());
+    const { pid } = await own.hypervisor().startPaused(spec.name, 0, soon());
     await own.hypervisor().resume(spec.name, soon());
     await consoleSays(spec.console.logPath, `${bootMarker('tick')} 2`);
     const before = own.libvirtdPid();
@@ -39,7 +39,7 @@ describe('a libvirtd of vmlet’s own', () => {
     const hypervisor = own.hypervisor();
     const spec = makeVmSpec(own.dir, 'halt', hypervisor.gid);
     await hypervisor.define(spec, soon());
-    const { pid } = await hypervisor.startPaused(spec.name, soon());
+    const { pid } = await hypervisor.startPaused(spec.name, 0, soon());
     await hypervisor.resume(spec.name, soon());
     let reconnected = 0;
     hypervisor.onReconnected(() => (reconnected += 1));
@@ -79,7 +79,7 @@ describe('a libvirtd that somebody else runs', () => {
       const unavailable = { facts: { code: 'LIBVIRT_UNAVAILABLE' } };
       await expect(hypervisor.define(spec, soon())).rejects.toMatchObject(unavailable);
       await expect(hypervisor.list(soon())).rejects.toMatchObject(unavailable);
-      await expect(hypervisor.startPaused(spec.name, soon())).rejects.toMatchObject(unavailable);
+      await expect(hypervisor.startPaused(spec.name, 0, soon())).rejects.toMatchObject(unavailable);
       await libvirtd.restart();
       await waitFor(() => hypervisor.condition().ready, { timeoutMs: 30_000, what: 'the connection to mend itself' });
       expect(await hypervisor.list(soon())).toEqual([]);

@@ -18,7 +18,7 @@ afterAll(async () => own?.[Symbol.asyncDispose]());
 async function boot(kind: Parameters<typeof makeVmSpec>[1]): Promise<{ spec: VmSpec; pid: number }> {
   const spec = makeVmSpec(own.dir, kind, hypervisor.gid);
   await hypervisor.define(spec, soon());
-  const { pid } = await hypervisor.startPaused(spec.name, soon());
+  const { pid } = await hypervisor.startPaused(spec.name, 0, soon());
   await hypervisor.resume(spec.name, soon());
   await consoleSays(spec.console.logPath, bootMarker(kind));
   return { spec, pid };
@@ -43,7 +43,7 @@ describe('the life of a VM', () => {
     expect(await hypervisor.pidOf(name)).toBeUndefined();
     await hypervisor.define(spec, soon());
 
-    const { pid, vcpuTids } = await hypervisor.startPaused(name, soon());
+    const { pid, vcpuTids } = await hypervisor.startPaused(name, 0, soon());
     expect(await hypervisor.pidOf(name)).toBe(pid);
     expect(vcpuTids).toHaveLength(2);
     expect(await hypervisor.observe(name, soon())).toMatchObject({ state: 'paused' });
@@ -75,7 +75,7 @@ describe('the life of a VM', () => {
   ] as const)('tells that a guest of the kind %s ended: %s', async (kind, cause) => {
     const spec = makeVmSpec(own.dir, kind, hypervisor.gid);
     await hypervisor.define(spec, soon());
-    await hypervisor.startPaused(spec.name, soon());
+    await hypervisor.startPaused(spec.name, 0, soon());
     await hypervisor.resume(spec.name, soon());
     expect(await stoppedEvent(spec.name)).toMatchObject({ cause });
     await hypervisor.undefine(spec.name, soon());
@@ -99,11 +99,11 @@ describe('the life of a VM', () => {
   });
 
   it('refuses to start what is not defined, and names what QEMU said when it fails', async () => {
-    await expect(hypervisor.startPaused('vmlet-000000000000', soon())).rejects.toThrow(/no such domain/);
+    await expect(hypervisor.startPaused('vmlet-000000000000', 0, soon())).rejects.toThrow(/no such domain/);
     const spec = makeVmSpec(own.dir, 'halt', hypervisor.gid);
     await hypervisor.define(spec, soon());
     execFileSync('rm', [spec.rootDisk.path]);
-    await expect(hypervisor.startPaused(spec.name, soon())).rejects.toMatchObject({
+    await expect(hypervisor.startPaused(spec.name, 0, soon())).rejects.toMatchObject({
       facts: { code: 'VM_FAILED', vm: spec.name },
       message: expect.stringContaining('root.qcow2') as string,
     });
