@@ -47,7 +47,7 @@ export async function updateContainerResources(
   const changed = withResources(sandbox, container, change);
   const sizing = options.sizing();
   const { cgroupParent } = sandbox.config;
-  if (container.state === 'CREATED') return store.putContainer(changed);
+  if (container.state === 'CREATED') return await store.putContainer(changed);
   try {
     await cgroups.applyLimits(cgroupParent, containerId, leafLimits(sandbox, changed, sizing));
     await store.putContainer(changed);
