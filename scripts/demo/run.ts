@@ -16,7 +16,7 @@ const bootTimeoutMs = 180_000;
 /** Runs the demo from the image to the clean-up. Whatever happens, nothing stays behind unless `keep` is asked for and all went well. */
 export async function runDemo(keep: boolean, screen: Screen, signal: AbortSignal): Promise<void> {
   const pod = podFromManifest(readFileSync(join(root, 'examples', 'tiny-pod.yaml'), 'utf8'));
-  const file = await ensureTinyImage((line) => screen.line('image', line.replace(/^tiny: /, '')), signal);
+  const file = await ensureTinyImage((line) => screen.line('image', line.replace(/^tiny: /, '').replace(`${root}/`, '')), signal);
   screen.line('node', 'starting a private libvirtd and the daemon');
   const stopClock = showTime(screen, 'node', () => 'libvirtd looks at QEMU, vmlet tries whether KVM works');
   const image = pod.containers[0]?.image ?? '';
