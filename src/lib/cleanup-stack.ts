@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { abandonOnAbort, withTimeout } from './signals.ts';
 
 /** One described step that undoes something. Its signal is fresh: clean-up also works after the caller's deadline has passed. */
 type CleanupStep = (signal: AbortSignal) => unknown;
@@ -24,26 +25,34 @@ export interface CleanupFailure {
 
 /** Options of a clean-up stack. */
 export interface CleanupOptions {
-  /** Longest time for one attempt of one step; default 30 000 ms. */
+  /** Time for one attempt of one step, after which its signal is aborted; default 30 000 ms. */
   readonly stepTimeoutMs?: number;
+  /** Time that a step has to come to its end after that; then it is given up for good and reported. Default 5 000 ms. */
+  readonly settleMs?: number;
   /** Attempts for each step; default 3. */
   readonly attempts?: number;
   /** Pause between attempts; default 200 ms. */
   readonly pauseMs?: number;
 }
 
+/** Nobody aborts a clean-up but its own time. */
+const fresh = new AbortController().signal;
+
 /** Makes an empty clean-up stack. */
 export function makeCleanupStack(options: CleanupOptions = {}): CleanupStack {
-  const { stepTimeoutMs = 30_000, attempts = 3, pauseMs = 200 } = options;
+  const { stepTimeoutMs = 30_000, settleMs = 5_000, attempts = 3, pauseMs = 200 } = options;
   let steps: { description: string; step: CleanupStep }[] = [];
 
-  async function attempt(step: CleanupStep): Promise<unknown> {
+  async function attempt(description: string, step: CleanupStep): Promise<unknown> {
     for (let left = attempts; ; left -= 1) {
+      using signal = withTimeout(fresh, stepTimeoutMs, description);
+      using patience = withTimeout(fresh, stepTimeoutMs + settleMs, description);
       try {
-        await step(AbortSignal.timeout(stepTimeoutMs));
+        await abandonOnAbort(Promise.try(step, signal), patience);
         return undefined;
       } catch (error) {
-        if (left <= 1) return error ?? new Error('unknown failure');
+        // A step that does not end at all is not run again beside itself.
+        if (left <= 1 || patience.aborted) return error ?? new Error('unknown failure');
         await delay(pauseMs);
       }
     }
@@ -55,7 +64,7 @@ export function makeCleanupStack(options: CleanupOptions = {}): CleanupStack {
     unwind: async () => {
       const failures: CleanupFailure[] = [];
       for (let next = steps.pop(); next; next = steps.pop()) {
-        const error = await attempt(next.step);
+        const error = await attempt(next.description, next.step);
         if (error !== undefined) failures.push({ description: next.description, error });
       }
       return failures;

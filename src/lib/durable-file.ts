@@ -9,13 +9,14 @@ export async function syncDirectory(dir: string): Promise<void> {
 
 /**
  * Replaces a file as a whole: temporary name, write, fsync, rename, fsync of the directory. After a crash the old or the new
- * content is there, never a part. Throws the system's error (`ENOSPC`, `EROFS`) and then leaves the old file and no temporary one.
+ * content is there, never a part. The file has `mode`, whatever the old one had. Throws the system's error (`ENOSPC`, `EROFS`) and then leaves the old file and no temporary one.
  */
 export async function writeDurably(file: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = `${file}.new`;
   try {
     {
       await using handle = await open(temporary, 'w', mode);
+      await handle.chmod(mode); // one that a crash left behind keeps its own mode when it is opened
       await handle.writeFile(content);
       await handle.sync();
     }

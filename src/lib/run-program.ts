@@ -1,4 +1,6 @@
-import { execa } from 'execa';
+import { execa, type ResultPromise } from 'execa';
+import { messageOf } from './errno.ts';
+import { withTimeout } from './signals.ts';
 
 /** What a program printed and how it ended. */
 export interface ProgramResult {
@@ -12,7 +14,10 @@ export interface ProgramResult {
 /** How a program is run. */
 export interface ProgramOptions {
   readonly signal: AbortSignal;
-  /** Longest run; the program then gets SIGTERM, and SIGKILL after 2 s more. Default 30 000 ms. */
+  /**
+   * Longest run; the program then gets SIGTERM, and SIGKILL after 2 s more. What it left behind is not waited for, even if it has the
+   * output open. Default 30 000 ms.
+   */
   readonly timeoutMs?: number;
   /** Longest stdout and stderr that are kept, each; more ends the program. Default 1 MiB. */
   readonly maxOutputBytes?: number;
@@ -43,10 +48,11 @@ export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /** Runs a program without a shell and answers how it ended, whatever its exit status. Throws `ProgramError` if it did not run to its end. */
 export async function tryProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
   options.signal.throwIfAborted();
-  const outcome = await execa(program, args, {
+  using within = withTimeout(options.signal, options.timeoutMs ?? 30_000, program);
+  const running = execa(program, args, {
     reject: false,
-    cancelSignal: options.signal,
-    timeout: options.timeoutMs ?? 30_000,
+    encoding: 'buffer', // else output is counted in characters
+    cancelSignal: within,
     forceKillAfterDelay: 2_000,
     maxBuffer: options.maxOutputBytes ?? 2 ** 20,
     stripFinalNewline: false,
@@ -55,19 +61,38 @@ export async function tryProgram(program: string, args: readonly string[], optio
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
+  letGoOfOutput(running, within);
+  const outcome = await running;
   const result: ProgramResult = {
-    stdout: outcome.stdout ?? '',
-    stderr: outcome.stderr ?? '',
+    stdout: textOf(outcome.stdout),
+    stderr: textOf(outcome.stderr),
     exitCode: outcome.exitCode,
     signal: outcome.signal,
   };
   if (outcome.isCanceled) options.signal.throwIfAborted();
-  const broken = outcome.timedOut || outcome.isMaxBuffer || (outcome.failed && outcome.exitCode === undefined && !outcome.signal);
-  if (broken) {
-    const facts = { program, result, timedOut: outcome.timedOut, cause: outcome.cause };
-    throw new ProgramError(`${program}: ${outcome.originalMessage ?? outcome.shortMessage}`, facts);
+  const timedOut = outcome.isCanceled;
+  if (timedOut || outcome.isMaxBuffer || (outcome.failed && outcome.exitCode === undefined && !outcome.signal)) {
+    const message = timedOut ? messageOf(within.reason) : `${program}: ${outcome.originalMessage ?? outcome.shortMessage}`;
+    throw new ProgramError(message, { program, result, timedOut, cause: outcome.cause });
   }
   return result;
+}
+
+/** What a program leaves behind may have its output open: once it has ended and was told to end, nobody waits for the rest. */
+function letGoOfOutput({ nodeChildProcess: child }: Pick<ResultPromise, 'nodeChildProcess'>, told: AbortSignal): void {
+  const letGo = (): void => {
+    if (child.exitCode === null && child.signalCode === null) return;
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  };
+  child.once('exit', () => {
+    if (child.killed) letGo();
+  });
+  told.addEventListener('abort', letGo, { once: true });
+}
+
+function textOf(bytes: Uint8Array | undefined): string {
+  return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8') : '';
 }
 
 /** Runs a program to its end and answers what it printed. Throws `ProgramError`, whose message quotes the end of stderr, unless it exits with 0. */

@@ -96,7 +96,7 @@ export function domainNameOf(containerId: string): string {
   return `vmlet-${containerId.slice(0, 12)}`;
 }
 
-/** The tap's name for a container: unique in the host's namespace at start, 15 characters (Linux IFNAMSIZ less one). */
+/** The tap's name for a container: unique in the host's namespace at start, 14 characters (Linux IFNAMSIZ less one allows 15). */
 export function tapNameOf(containerId: string): string {
   return `t${containerId.slice(0, 13)}`;
 }
