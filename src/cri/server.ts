@@ -37,23 +37,32 @@ export async function serveCri(
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
   });
-  for (const [service, paths] of byService(deps.table)) addService(server, service, paths, deps);
+  const stopping = new AbortController();
+  for (const [service, paths] of byService(deps.table)) addService(server, service, paths, { ...deps, stopping: stopping.signal });
   const bind = Promise.withResolvers<number>();
   server.bindAsync(`unix://${options.socketPath}`, grpc.ServerCredentials.createInsecure(), (error, port) =>
     error ? bind.reject(error) : bind.resolve(port),
   );
   await bind.promise;
   await chmod(options.socketPath, 0o660);
-  return { stop: async (graceMs) => stop(server, graceMs) };
+  return {
+    stop: async (graceMs) => {
+      stopping.abort(new DOMException('vmlet is stopping', 'AbortError'));
+      await stop(server, graceMs);
+    },
+  };
 }
 
 type Deps = Parameters<typeof serveCri>[1];
+
+/** `stopping` ends streams that would never end by themselves. */
+type ServiceDeps = Deps & { readonly stopping: AbortSignal };
 
 function byService(table: CriTable): Map<string, string[]> {
   return Map.groupBy(table.keys(), (path) => path.split('/')[1] ?? '');
 }
 
-function addService(server: grpc.Server, service: string, paths: readonly string[], deps: Deps): void {
+function addService(server: grpc.Server, service: string, paths: readonly string[], deps: ServiceDeps): void {
   const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const path of paths) {
@@ -96,17 +105,22 @@ function unaryCall(path: string, handler: RawHandler & { kind: 'unary' }, deps: 
   };
 }
 
-function streamCall(path: string, handler: RawHandler & { kind: 'stream' }, deps: Deps): grpc.handleServerStreamingCall<Buffer, Buffer> {
+function streamCall(
+  path: string,
+  handler: RawHandler & { kind: 'stream' },
+  deps: ServiceDeps,
+): grpc.handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     const tell = reporter(path, deps);
-    const context = contextOf(call);
+    const own = contextOf(call);
+    const context = { ...own, signal: AbortSignal.any([own.signal, deps.stopping]) };
     void pump(call, handler, context).then(
       () => tell(grpc.status.OK),
       (error: unknown) => {
         const failure = toStatus(error, deps.log);
         tell(failure.code);
         // destroy() would lose the status and leave the client waiting
-        if (!context.signal.aborted) call.emit('error', failure);
+        if (!own.signal.aborted) call.emit('error', failure);
       },
     );
   };

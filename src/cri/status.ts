@@ -16,6 +16,7 @@ const codes: Readonly<Record<ErrorCode, status>> = {
   NOT_FOUND: status.NOT_FOUND,
   PULL_FAILED: status.UNKNOWN, // the kubelet strips this code alone, and looks at how the text begins
   RECORDS_UNREADABLE: status.UNAVAILABLE,
+  TOO_SLOW: status.RESOURCE_EXHAUSTED,
   UNIMPLEMENTED: status.UNIMPLEMENTED,
   VM_FAILED: status.UNKNOWN,
   WRONG_STATE: status.FAILED_PRECONDITION,

@@ -14,6 +14,7 @@ export type ErrorFacts =
   | { readonly code: 'NOT_FOUND'; readonly kind: 'sandbox' | 'container'; readonly id: string }
   | { readonly code: 'PULL_FAILED'; readonly reference: string; readonly registryAway: boolean }
   | { readonly code: 'RECORDS_UNREADABLE'; readonly file: string }
+  | { readonly code: 'TOO_SLOW'; readonly stream: string }
   | { readonly code: 'UNIMPLEMENTED'; readonly feature: string }
   | { readonly code: 'VM_FAILED'; readonly vm: string }
   | { readonly code: 'WRONG_STATE'; readonly kind: 'sandbox' | 'container'; readonly id: string; readonly state: string };

@@ -6,6 +6,7 @@ import type { KeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
 import type { ConsoleLog, Logs } from '../logs/logs.ts';
 import type { Network } from '../network/network.ts';
+import type { OpenRecords } from '../records/records.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Clock } from './clock.ts';
 import type { SizingOptions } from './sizing.ts';
@@ -22,6 +23,7 @@ export interface PodsDeps {
   readonly guest: Guest;
   readonly logs: Logs;
   readonly log: Log;
+  readonly openRecords?: OpenRecords;
 }
 
 /** Options of the room; bytes and milliseconds. */

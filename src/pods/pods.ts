@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import { makeSingleFlight } from '../lib/single-flight.ts';
+import type { ContainerEvent } from '../model/container-event.ts';
 import type { Container, ContainerConfig } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
 import { sandboxKey, type LinuxResources, type Sandbox, type SandboxConfig } from '../model/sandbox.ts';
@@ -64,6 +65,8 @@ export interface Pods {
   readonly container: (idOrPrefix: string) => Container;
   /** All containers that callers may see, oldest first. Throws RECORDS_UNREADABLE rather than answer a shorter list. */
   readonly containers: () => readonly Container[];
+  /** Tells of each change of a sandbox or container as soon as it is durable. The listener must return at once. Answers a function that unsubscribes. */
+  readonly onContainerEvent: (listener: (event: ContainerEvent) => void) => () => void;
   /** Opens the CRI log anew after the kubelet has renamed it; answers once new lines go to the new file. Errors: NOT_FOUND, WRONG_STATE unless RUNNING. */
   readonly reopenLog: (id: string, signal: AbortSignal) => Promise<void>;
 }
@@ -79,8 +82,9 @@ export interface PodsService extends Pods {
 /** Opens the records and makes the room. */
 export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<PodsService> {
   const records = join(options.stateDir, 'records');
-  const sandboxes = await openRecords({ dir: join(records, 'sandboxes'), version: recordVersion, parse: parseSandbox });
-  const containers = await openRecords({ dir: join(records, 'containers'), version: recordVersion, parse: parseContainer });
+  const open = deps.openRecords ?? openRecords;
+  const sandboxes = await open({ dir: join(records, 'sandboxes'), version: recordVersion, parse: parseSandbox });
+  const containers = await open({ dir: join(records, 'containers'), version: recordVersion, parse: parseContainer });
   for (const record of [...sandboxes.unreadable, ...containers.unreadable]) deps.log.error(record, 'a record cannot be read');
   const store = makePodStore(sandboxes, containers);
   const newest = [...sandboxes.all().values(), ...containers.all().values()].reduce(
@@ -150,6 +154,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     updateContainerResources: async (id, change, signal) => updateContainerResources(context, id, change, signal),
     container: store.container,
     containers: store.visibleContainers,
+    onContainerEvent: store.onEvent,
     reopenLog: async (idOrPrefix, signal) => reopenLog(context, idOrPrefix, signal),
     recover: async (signal) => {
       watch.start();

@@ -1,7 +1,9 @@
+import { containerEvents, sandboxEvents, type ContainerEvent } from '../model/container-event.ts';
 import type { Container } from '../model/container.ts';
 import { hasCode, invalid, VmletError } from '../model/errors.ts';
 import { sandboxKey, type Sandbox, type SandboxMetadata } from '../model/sandbox.ts';
 import type { Records } from '../records/records.ts';
+import { makeAnnouncer, watchRecords } from './events.ts';
 
 /** Sandboxes and containers as they are on disk, read from memory. Hidden states stay inside the room. */
 export interface PodStore {
@@ -20,16 +22,37 @@ export interface PodStore {
   /** The same for calls to which an unknown id is fine; hidden ones are found by their full id. */
   readonly sandboxIdOf: (idOrPrefix: string) => string | undefined;
   readonly containerIdOf: (idOrPrefix: string) => string | undefined;
-  /** Writes a container and wakes those who wait for it. */
+  /** Writes a container, wakes those who wait for it and tells who listens. */
   readonly putContainer: (container: Container) => Promise<void>;
   readonly removeContainer: (id: string) => Promise<void>;
+  /** Tells of each durable change of a sandbox or container that callers can see. Answers a function that unsubscribes. */
+  readonly onEvent: (listener: (event: ContainerEvent) => void) => () => void;
   /** Waits until the container is not RUNNING any more (or gone). Throws the signal's reason. */
   readonly ended: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** Makes the store over opened records. */
-export function makePodStore(sandboxes: Records<Sandbox>, containers: Records<Container>): PodStore {
+export function makePodStore(sandboxRecords: Records<Sandbox>, containerRecords: Records<Container>): PodStore {
   const waiting = new Map<string, Set<() => void>>();
+  const announcer = makeAnnouncer();
+  const siblings = (sandboxId: string): Container[] => shownContainers().filter((container) => container.sandboxId === sandboxId);
+
+  const sandboxes = watchRecords(sandboxRecords, (before, after) => {
+    const sandbox = after ?? before;
+    if (!sandbox) return;
+    announcer.announce(sandboxEvents(before, after), () => ({ containerId: sandbox.id, sandbox, containers: siblings(sandbox.id) }));
+  });
+  const containers = watchRecords(containerRecords, (before, after) => {
+    const container = after ?? before;
+    if (!container) return;
+    wake(container.id);
+    const { id, sandboxId } = container;
+    announcer.announce(containerEvents(before, after), () => ({
+      containerId: id,
+      sandbox: sandboxes.get(sandboxId),
+      containers: siblings(sandboxId),
+    }));
+  });
 
   function wake(id: string): void {
     if (containers.get(id)?.state === 'RUNNING') return;
@@ -84,14 +107,9 @@ export function makePodStore(sandboxes: Records<Sandbox>, containers: Records<Co
     container: (id) => resolveId(id, containers.get(id), shownContainers, 'container'),
     sandboxIdOf: (id) => (sandboxes.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownSandboxes, 'sandbox')))?.id,
     containerIdOf: (id) => (containers.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownContainers, 'container')))?.id,
-    putContainer: async (container) => {
-      await containers.put(container.id, container);
-      wake(container.id);
-    },
-    removeContainer: async (id) => {
-      await containers.remove(id);
-      wake(id);
-    },
+    putContainer: async (container) => containers.put(container.id, container),
+    removeContainer: async (id) => containers.remove(id),
+    onEvent: announcer.onEvent,
     ended,
   };
 }

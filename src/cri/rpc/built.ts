@@ -1,6 +1,7 @@
 import type { Rpc } from '../table.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
+import { getContainerEvents } from './get-container-events.ts';
 import { imageFsInfo } from './image-fs-info.ts';
 import { imageStatus } from './image-status.ts';
 import { listContainers, streamContainers } from './list-containers.ts';
@@ -45,6 +46,7 @@ export const builtRpcs: readonly Rpc[] = [
   containerStatus,
   updateContainerResources,
   reopenContainerLog,
+  getContainerEvents,
   listImages,
   streamImages,
   imageStatus,
