@@ -11,6 +11,7 @@ import { makeLogs } from '../logs/logs.ts';
 import { makeNetwork, type Network } from '../network/network.ts';
 import { makePods, type PodsService } from '../pods/pods.ts';
 import { makeVolumes } from '../volumes/volumes.ts';
+import { openDecorated, undecorated, type Decorate } from './decorate.ts';
 import { progressLog } from './progress-log.ts';
 import { overheadBytes } from './overhead.ts';
 
@@ -24,17 +25,21 @@ export interface Parts {
 }
 
 /** Builds every room from the configuration. Opens records and stores; starts no process and serves nothing. */
-export async function compose(config: Config, bootId: string, log: Log): Promise<Parts> {
+export async function compose(config: Config, bootId: string, log: Log, decorate: Decorate = undecorated): Promise<Parts> {
   const { stateDir, runtimeDir } = config;
   // QEMU opens disks and sockets by path, as an uid of its own: it must get through.
   for (const dir of [stateDir, runtimeDir]) await mkdir(dir, { recursive: true, mode: 0o711 });
+  const opening = { openRecords: openDecorated(decorate) };
   const named = (room: string): { readonly log: Log } => ({ log: log.child({ room }) });
 
-  const hypervisor = await makeHypervisor(hypervisorOptions(config, bootId), named('hypervisor'));
-  const cgroups = await makeCgroups({ driver: config.cgroupDriver });
-  const images = await makeImages(imagesOptions(config), { ...named('images'), onProgress: progressLog(named('images').log) });
-  const network = await makeNetwork(networkOptions(config), named('network'));
-  const logs = makeLogs({ maxBacklogBytes: config.console.maxBacklog }, named('logs'));
+  const hypervisor = decorate('hypervisor', await makeHypervisor(hypervisorOptions(config, bootId), named('hypervisor')));
+  const cgroups = decorate('cgroups', await makeCgroups({ driver: config.cgroupDriver }));
+  const imagesDeps = { ...named('images'), ...opening, onProgress: progressLog(named('images').log) };
+  const images = decorate('images', await makeImages(imagesOptions(config), imagesDeps));
+  const network = decorate('network', await makeNetwork(networkOptions(config), { ...named('network'), ...opening }));
+  const logs = decorate('logs', makeLogs({ maxBacklogBytes: config.console.maxBacklog }, named('logs')));
+  const volumes = decorate('volumes', makeVolumes());
+  const guest = decorate('guest', makeGuest());
   const pods = await makePods(
     {
       stateDir,
@@ -50,7 +55,7 @@ export async function compose(config: Config, bootId: string, log: Log): Promise
       shutdownRepeatMs: config.vm.shutdownRepeat,
       bootId,
     },
-    { hypervisor, cgroups, images, network, volumes: makeVolumes(), guest: makeGuest(), logs, ...named('pods') },
+    { hypervisor, cgroups, images, network, volumes, guest, logs, ...named('pods'), ...opening },
   );
   const runtime: CriDeps['runtime'] = {
     runtimeCondition: hypervisor.condition,

@@ -7,6 +7,7 @@ import { messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import { vmletVersion } from '../lib/version.ts';
 import { compose } from './compose.ts';
+import type { Decorate } from './decorate.ts';
 import { lockInstance } from './instance-lock.ts';
 import { makeLogger } from './logger.ts';
 
@@ -16,17 +17,25 @@ const recoveryTimeoutMs = 300_000;
 /** How long calls under way may take to end at a stop, milliseconds; their work is taken up by the kubelet's retry. */
 const stopGraceMs = 5_000;
 
+/** What an embedder may set; the daemon's own program sets nothing. */
+export interface Variation {
+  /** Stands before rooms as they are built. */
+  readonly decorate?: Decorate;
+  /** Default: the kernel's (proc(5), random/boot_id). */
+  readonly bootId?: string;
+}
+
 /**
  * Runs the daemon until `stop` aborts. Boot order: lock, libvirtd, recovery, and the socket last, so that the first call finds the truth;
  * the end is the reverse. VMs, their networks and libvirtd live on. Throws when it cannot start.
  */
-export async function runDaemon(config: Config, stop: AbortSignal): Promise<void> {
+export async function runDaemon(config: Config, stop: AbortSignal, variation: Variation = {}): Promise<void> {
   const log = makeLogger(config.logLevel);
   log.info({ version: vmletVersion, pid: process.pid, node: process.version }, 'vmlet starts');
   await using ends = new AsyncDisposableStack();
   ends.use(await lockInstance(config.stateDir));
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  const parts = await compose(config, bootId, log);
+  const bootId = variation.bootId ?? (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const parts = await compose(config, bootId, log, variation.decorate);
   ends.defer(async () => ending(log, 'images', parts.images.close()));
   ends.defer(() => parts.network.close());
   ends.defer(async () => ending(log, 'hypervisor', parts.hypervisor.close()));

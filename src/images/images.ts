@@ -1,5 +1,6 @@
 import type { Log } from '../lib/log.ts';
 import type { Image } from '../model/image.ts';
+import type { OpenRecords } from '../records/records.ts';
 import { makeDoor } from './door.ts';
 import type { Resolver } from './http-get.ts';
 import type { PullProgress } from './progress.ts';
@@ -68,6 +69,7 @@ export interface ImagesDeps {
   readonly onProgress?: (progress: PullProgress) => void;
   /** Resolves host names; default: as the system does. */
   readonly resolver?: Resolver;
+  readonly openRecords?: OpenRecords;
 }
 
 /** Images whose background work can be ended. */
@@ -85,7 +87,7 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
   const { qemuImg = 'qemu-img', inspectUser = { uid: 65_534, gid: 65_534 }, inspectTimeoutMs = 60_000 } = options;
   const { log } = deps;
   const sources = compileSources(options.sources);
-  const store = await openStore(storeDir, { log });
+  const store = await openStore(storeDir, deps);
   const door = makeDoor({ qemuImg, user: inspectUser, maxVirtualBytes, timeoutMs: inspectTimeoutMs });
   await renewVerdicts(store, door, log);
   const usage = await makeUsageSampler(storeDir, usagePeriodMs, log);

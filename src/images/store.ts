@@ -7,7 +7,7 @@ import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
 import { VmletError } from '../model/errors.ts';
 import type { Image } from '../model/image.ts';
-import { openRecords, type Records } from '../records/records.ts';
+import { openRecords, type OpenRecords, type Records } from '../records/records.ts';
 import { makeCatalogue } from './catalogue.ts';
 import { makeHolds } from './holds.ts';
 import {
@@ -50,12 +50,13 @@ export interface Store {
 }
 
 /** Opens the store: reads the records, drops those without a disk and disks without a record, empties ingest. */
-export async function openStore(dir: string, deps: { readonly log: Log }): Promise<Store> {
+export async function openStore(dir: string, deps: { readonly log: Log; readonly openRecords?: OpenRecords }): Promise<Store> {
   const { log } = deps;
+  const open = deps.openRecords ?? openRecords;
   const layout = await prepareLayout(dir);
   const [images, names] = await Promise.all([
-    openRecords({ dir: layout.images, version: imageRecordVersion, parse: parseImageRecord }),
-    openRecords({ dir: layout.names, version: imageRecordVersion, parse: parseNameRecord }),
+    open({ dir: layout.images, version: imageRecordVersion, parse: parseImageRecord }),
+    open({ dir: layout.names, version: imageRecordVersion, parse: parseNameRecord }),
   ]);
   await reconcile(layout, images, names, log);
 

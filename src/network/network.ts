@@ -3,12 +3,14 @@ import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
 import type { Condition } from '../model/condition.ts';
 import type { NetworkAttachment } from '../model/network.ts';
-import { openRecords } from '../records/records.ts';
+import type { NicCounters } from '../model/statistics.ts';
+import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
 import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
 import { openCniDirectory } from './cni-directory.ts';
 import { makeCni } from './cni.ts';
+import { readCounters } from './counters.ts';
 import { makeDhcp } from './dhcp.ts';
 import { joinTap, makeTap, removeTap } from './joint.ts';
 import { openNamespaces } from './netns.ts';
@@ -64,6 +66,11 @@ export interface Network {
   /** The process that serves a sandbox's network beside the VM (its DHCP server), as recorded; `undefined` for none. */
   readonly helperPid: (sandboxId: string) => number | undefined;
   /**
+   * Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` where they cannot be had: no VM
+   * is joined, or its network has no DHCP server (IPv6 alone).
+   */
+  readonly counters: (sandboxId: string) => Promise<readonly NicCounters[] | undefined>;
+  /**
    * Removes the tap from wherever it is; one that is gone is fine. Ends DHCP too, unless another tap has been joined meanwhile: that
    * of a newer VM. The CNI's interface stays on its bridge until `detach`.
    */
@@ -81,12 +88,16 @@ export interface Network {
  * Opens the records and begins to follow the CNI configuration. Whether that is usable is `condition`'s matter, not an error here.
  * INVARIANT: work on one sandbox runs one after the other, in the order asked; sandboxes do not wait for each other.
  */
-export async function makeNetwork(options: NetworkOptions, deps: { readonly log: Log }): Promise<Network> {
+export async function makeNetwork(
+  options: NetworkOptions,
+  deps: { readonly log: Log; readonly openRecords?: OpenRecords },
+): Promise<Network> {
   const { netnsDir, stateDir, runtimeDir, cni: cniOptions } = options;
   const { log } = deps;
+  const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
   const [records, namespaces, dhcp] = await Promise.all([
-    openRecords({ dir: join(stateDir, 'attachments'), version: attachmentRecordVersion, parse: parseAttachmentRecord }),
+    open({ dir: join(stateDir, 'attachments'), version: attachmentRecordVersion, parse: parseAttachmentRecord }),
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
@@ -112,6 +123,7 @@ export async function makeNetwork(options: NetworkOptions, deps: { readonly log:
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
     helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
+    counters: async (sandboxId) => readCounters(records.get(sandboxId)),
     removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
     recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
     close: directory.close,

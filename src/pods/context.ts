@@ -1,6 +1,6 @@
 import type { Cgroups } from '../cgroup/cgroup.ts';
 import type { Guest } from '../guest/guest.ts';
-import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { GuestReports, Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { Images } from '../images/images.ts';
 import type { KeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
@@ -8,6 +8,7 @@ import type { ConsoleLog, Logs } from '../logs/logs.ts';
 import type { Network } from '../network/network.ts';
 import type { OpenRecords } from '../records/records.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import type { GuestReport } from '../model/container.ts';
 import type { Clock } from './clock.ts';
 import type { SizingOptions } from './sizing.ts';
 import type { PodStore } from './store.ts';
@@ -26,6 +27,12 @@ export interface PodsDeps {
   readonly openRecords?: OpenRecords;
 }
 
+/** A guest's reports being listened to, and the newest one. */
+export interface FollowedReports {
+  readonly port: GuestReports;
+  readonly latest: () => GuestReport | undefined;
+}
+
 /** Options of the room; bytes and milliseconds. */
 export interface PodsOptions {
   readonly stateDir: string;
@@ -35,6 +42,8 @@ export interface PodsOptions {
   readonly sizing: () => SizingOptions;
   /** How often the guest is asked again to shut down. */
   readonly shutdownRepeatMs: number;
+  /** How often statistics are taken; the default is a little less than a kubelet's 10 s. */
+  readonly statisticsPeriodMs?: number;
   /** The node's boot id (proc(5)). */
   readonly bootId: string;
 }
@@ -51,6 +60,8 @@ export interface PodsContext extends PodsDeps {
   readonly uids: Uids;
   /** Consoles being followed, by container id. */
   readonly consoles: Map<string, ConsoleLog>;
+  /** Guests' reports being listened to, by container id. */
+  readonly reports: Map<string, FollowedReports>;
 }
 
 /** Longest run of one use case that nobody waits for any more; the work of a kubelet's call goes on after its deadline. */

@@ -14,8 +14,10 @@ import { parseContainer, parseSandbox, recordVersion } from './record-schema.ts'
 import { reconcile, recover } from './recovery.ts';
 import { removeContainer } from './remove-container.ts';
 import { removeSandbox, stopSandbox } from './remove-sandbox.ts';
+import { dropReports } from './reports.ts';
 import { runSandbox } from './run-sandbox.ts';
 import { startContainer } from './start-container.ts';
+import { makeStatistics, type Statistics } from './statistics.ts';
 import { requestStop, stopContainer, type Stops } from './stop-container.ts';
 import { makePodStore } from './store.ts';
 import { makeUids } from './uids.ts';
@@ -67,6 +69,8 @@ export interface Pods {
   readonly containers: () => readonly Container[];
   /** Tells of each change of a sandbox or container as soon as it is durable. The listener must return at once. Answers a function that unsubscribes. */
   readonly onContainerEvent: (listener: (event: ContainerEvent) => void) => () => void;
+  /** What pods use, sampled in the background. */
+  readonly statistics: Statistics;
   /** Opens the CRI log anew after the kubelet has renamed it; answers once new lines go to the new file. Errors: NOT_FOUND, WRONG_STATE unless RUNNING. */
   readonly reopenLog: (id: string, signal: AbortSignal) => Promise<void>;
 }
@@ -104,10 +108,12 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
         .map(({ vm }) => vm.uid),
     ),
     consoles: new Map(),
+    reports: new Map(),
   };
   // The work of a call goes on when its caller has gone: a retry finds the run, or its result.
   const flights = makeSingleFlight({ whenAbandoned: 'finish' });
   const stops: Stops = new Map();
+  const statistics = makeStatistics(context);
   const watch = watchVms(context, async (signal) => reconcile(context, signal));
 
   async function useCase<T>(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>, extraMs = 0): Promise<T> {
@@ -138,8 +144,11 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
       return useCase(key, signal, async (own) => createContainer(context, id, config, own));
     },
     startContainer: async (idOrPrefix, signal) => {
-      const { id } = store.container(idOrPrefix);
-      return useCase(`start ${id}`, signal, async (own) => startContainer(context, id, own));
+      const { id, sandboxId } = store.container(idOrPrefix);
+      return useCase(`start ${id}`, signal, async (own) => {
+        await startContainer(context, id, own);
+        statistics.begin(sandboxId);
+      });
     },
     stopContainer: async (idOrPrefix, graceMs, signal) => {
       const id = store.containerIdOf(idOrPrefix);
@@ -155,14 +164,17 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     container: store.container,
     containers: store.visibleContainers,
     onContainerEvent: store.onEvent,
+    statistics,
     reopenLog: async (idOrPrefix, signal) => reopenLog(context, idOrPrefix, signal),
     recover: async (signal) => {
       watch.start();
       await recover(context, signal);
+      await statistics.start(); // a kubelet would take an adopted VM without numbers for one that has used nothing
     },
     close: async (signal) => {
       await abandonOnAbort(flights.settled(), signal).catch(() => undefined); // what is cut short, the next start mends
-      await watch.stop();
+      await Promise.all([watch.stop(), statistics.stop()]);
+      for (const id of context.reports.keys()) dropReports(context, id);
       await Promise.all([...context.consoles.values()].map(async (console) => console.pause()));
     },
   };

@@ -36,6 +36,9 @@ export interface Records<T> {
   readonly unreadable: readonly UnreadableRecord[];
 }
 
+/** How records are opened; a room takes another way from its deps. */
+export type OpenRecords = typeof openRecords;
+
 /** Reads all records of a directory once; later reads come from memory. */
 export async function openRecords<T>(options: RecordsOptions<T>): Promise<Records<T>> {
   const { dir, version, parse } = options;

@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { programPath } from '../../src/lib/run-program.ts';
 
-const program = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+const mainProgram = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
 /** How the daemon is started. */
 export interface DaemonOptions {
@@ -11,6 +11,10 @@ export interface DaemonOptions {
   /** An empty or absent directory, so that the machine's own drop-ins have no say. */
   readonly configDir: string;
   readonly logFile: string;
+  /** Another entry that takes the same flags; default `src/main.ts`. */
+  readonly program?: string;
+  /** Environment beyond PATH and LC_ALL. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The daemon as a child process in a session of its own: a Ctrl-C at the terminal is for its parent alone. */
@@ -30,12 +34,16 @@ export interface DaemonProcess {
 export async function startDaemonProcess(options: DaemonOptions): Promise<DaemonProcess> {
   const log = openSync(options.logFile, 'a', 0o600);
   try {
-    const child = spawn(process.execPath, [program, '--config', options.configFile, '--config-dir', options.configDir], {
-      detached: true,
-      stdio: ['ignore', log, log],
-      cwd: '/',
-      env: { PATH: programPath, LC_ALL: 'C' },
-    });
+    const child = spawn(
+      process.execPath,
+      [options.program ?? mainProgram, '--config', options.configFile, '--config-dir', options.configDir],
+      {
+        detached: true,
+        stdio: ['ignore', log, log],
+        cwd: '/',
+        env: { PATH: programPath, LC_ALL: 'C', ...options.env },
+      },
+    );
     const ended = endOf(child);
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

@@ -35,6 +35,8 @@ export interface NodeOptions {
   /** Keys over the node's own configuration, one level deep. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly kubelet?: Partial<KubeletSettings>;
+  /** Another entry of the daemon, and its environment (asked at each start). */
+  readonly daemon?: { readonly program?: string; readonly env?: () => Readonly<Record<string, string>> };
   /** Longest time until the runtime reports itself ready; default 60 000 ms. `false`: do not wait for it. */
   readonly readyWithinMs?: number | false;
   /** Gives up waiting. */
@@ -105,7 +107,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   }
 
   async function startDaemon(): Promise<void> {
-    const started = await startDaemonProcess({ ...paths, configDir });
+    const { program, env } = options.daemon ?? {};
+    const started = await startDaemonProcess({ ...paths, configDir, ...(program ? { program } : {}), ...(env ? { env: env() } : {}) });
     daemon = started;
     if (options.readyWithinMs === false) return;
     const ready = waitFor(
