@@ -1,3 +1,4 @@
+import type { LibvirtCallGroup } from './call-report.ts';
 import { eventProcedures } from './procedures/events.ts';
 import { hostProcedures } from './procedures/host.ts';
 import { lifecycleProcedures } from './procedures/lifecycle.ts';
@@ -7,7 +8,7 @@ import { bind, type Bound, type Call } from './procedures/procedure.ts';
 import { qemuProcedures } from './procedures/qemu.ts';
 import { statisticsProcedures } from './procedures/statistics.ts';
 
-const domainProcedures = { ...lifecycleProcedures, ...lookupProcedures, ...statisticsProcedures, ...metadataProcedures } as const;
+type DomainProcedures = typeof lifecycleProcedures & typeof lookupProcedures & typeof statisticsProcedures & typeof metadataProcedures;
 
 /**
  * libvirt's calls over one connection. Every function takes an AbortSignal last. Errors: `LibvirtError` (libvirtd refused),
@@ -16,7 +17,7 @@ const domainProcedures = { ...lifecycleProcedures, ...lookupProcedures, ...stati
  */
 export interface LibvirtCalls {
   readonly host: Bound<typeof hostProcedures>;
-  readonly domains: Bound<typeof domainProcedures>;
+  readonly domains: Bound<DomainProcedures>;
   readonly qemu: Bound<typeof qemuProcedures>;
   /** Registrations beyond the client's own; they end with the connection. */
   readonly events: Bound<typeof eventProcedures>;
@@ -24,14 +25,19 @@ export interface LibvirtCalls {
   readonly within: (timeoutMs: number) => LibvirtCalls;
 }
 
-/** `callWithin` makes the function that sends calls with the given deadline. */
-export function makeLibvirtCalls(callWithin: (timeoutMs: number) => Call, timeoutMs: number): LibvirtCalls {
-  const call = callWithin(timeoutMs);
+/** `callWithin` makes the function that sends the calls of a group with the given deadline. */
+export function makeLibvirtCalls(callWithin: (group: LibvirtCallGroup, timeoutMs: number) => Call, timeoutMs: number): LibvirtCalls {
+  const group = <G extends object>(name: LibvirtCallGroup, procedures: G): Bound<G> => bind(procedures, callWithin(name, timeoutMs));
   return {
-    host: bind(hostProcedures, call),
-    domains: bind(domainProcedures, call),
-    qemu: bind(qemuProcedures, call),
-    events: bind(eventProcedures, call),
+    host: group('host', hostProcedures),
+    domains: {
+      ...group('lifecycle', lifecycleProcedures),
+      ...group('lookup', lookupProcedures),
+      ...group('statistics', statisticsProcedures),
+      ...group('metadata', metadataProcedures),
+    },
+    qemu: group('qemu', qemuProcedures),
+    events: group('events', eventProcedures),
     within: (otherTimeoutMs) => makeLibvirtCalls(callWithin, otherTimeoutMs),
   };
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { reported } from './call-report.ts';
 import { makeLibvirtCalls, type LibvirtCalls } from './calls.ts';
 import type { DomainRef } from './domain.ts';
 import type { LibvirtUnavailableError } from './errors.ts';
@@ -22,6 +23,8 @@ export {
 } from './errors.ts';
 export { libvirtNumbers } from './numbers.ts';
 /** @public Types of arguments and answers. */
+export type { LibvirtCallGroup, LibvirtCallOutcome, LibvirtCallReport } from './call-report.ts';
+/** @public */
 export type { LibvirtCalls } from './calls.ts';
 /** @public */
 export type { Domain, DomainRef, TypedParameters, TypedValue } from './domain.ts';
@@ -87,15 +90,19 @@ export function makeLibvirtClient(options: LibvirtClientOptions): LibvirtClient 
   });
   const callsOver = (which: 'control' | 'query'): LibvirtCalls =>
     makeLibvirtCalls(
-      (timeoutMs): Call =>
+      (group, timeoutMs): Call =>
         async (target, args, signal) =>
-          reconnector.session()[which].call(target, args, { timeoutMs, signal }),
+          reported(settings, { connection: which, group }, signal, async () =>
+            reconnector.session()[which].call(target, args, { timeoutMs, signal }),
+          ),
       settings.callTimeoutMs,
     );
   const open =
     (target: (typeof streamProcedures)[keyof typeof streamProcedures]): LibvirtClient['openConsole'] =>
     async (domain, device, flags, signal) =>
-      openStream(settings, reconnector.session(), { target, args: [domain, device, flags] }, signal);
+      reported(settings, { connection: 'stream', group: 'streams' }, signal, async () =>
+        openStream(settings, reconnector.session(), { target, args: [domain, device, flags] }, signal),
+      );
   return {
     control: callsOver('control'),
     query: callsOver('query'),

@@ -1,3 +1,4 @@
+import type { LibvirtCallReport } from './call-report.ts';
 import { eventLayouts, type DomainEventKind } from './events.ts';
 import { libvirtMaxFrameBytes } from './protocol.ts';
 
@@ -19,6 +20,10 @@ export interface LibvirtClientOptions {
   readonly keepalive?: { readonly intervalMs: number; readonly count: number };
   /** Largest message in each direction, in bytes. Default (and libvirt's own bound): 32 MiB and 4 bytes. */
   readonly maxMessageBytes?: number;
+  /** Told, synchronously, of each call before it is sent; for counting. Must not throw. */
+  readonly onCallStarted?: () => void;
+  /** Told of each call once, when its outcome is known. Must not throw. */
+  readonly onCall?: (report: LibvirtCallReport) => void;
 }
 
 /** All options, none of them absent. */
@@ -34,6 +39,8 @@ export function compileOptions(options: LibvirtClientOptions): CompiledOptions {
     reconnect: { minMs: 100, maxMs: 2000 },
     keepalive: { intervalMs: 5000, count: 5 },
     maxMessageBytes: libvirtMaxFrameBytes,
+    onCallStarted: () => {},
+    onCall: () => {},
     ...options,
   };
 }
