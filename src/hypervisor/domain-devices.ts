@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { reportPortName } from './guest-report.ts';
 import type { VmSpec } from './vm-spec.ts';
 import type { XmlNode } from './xml.ts';
 
@@ -31,7 +32,7 @@ export function devices(spec: VmSpec, emulator: string, cache: DiskCache): XmlNo
     interface: spec.interfaces.map(networkInterface),
     serial: serial(spec),
     console: [{ ...serial(spec), target: { '@type': 'serial', '@port': 0 } }, ...terminals(spec)],
-    channel: { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
+    channel: channels(spec),
     video: { model: { '@type': 'none' } },
     memballoon: { '@model': 'virtio', '@autodeflate': 'off', '@freePageReporting': 'on', stats: { '@period': 5 } },
     rng: { '@model': 'virtio', backend: { '@model': 'random', '#': '/dev/urandom' } },
@@ -103,6 +104,18 @@ function serial({ console: { socketPath, logPath } }: VmSpec): XmlNode {
     log: { '@file': logPath, '@append': 'on' },
     target: { '@type': 'isa-serial', '@port': 0 },
   };
+}
+
+/** The agent's port, whose socket libvirt places, and the one for reports. */
+function channels({ reportSocketPath }: VmSpec): readonly XmlNode[] {
+  return [
+    { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
+    {
+      '@type': 'unix',
+      source: { '@mode': 'bind', '@path': reportSocketPath },
+      target: { '@type': 'virtio', '@name': reportPortName },
+    },
+  ];
 }
 
 function terminals({ console: { socketPath } }: VmSpec): readonly XmlNode[] {

@@ -4,17 +4,20 @@ import type { Log } from '../lib/log.ts';
 import { withTimeout } from '../lib/signals.ts';
 import { makeLibvirtClient } from '../libvirt/libvirt.ts';
 import type { Condition } from '../model/condition.ts';
+import type { GuestReport } from '../model/container.ts';
 import { asVmletError } from './failures.ts';
 import { makeLifeCycle, type LifeCycle } from './life-cycle.ts';
 import type { ObservedVm } from './observed-vm.ts';
 import { makeOwnLibvirtd } from './own-libvirtd.ts';
 import { qemuLogTail, qemuPid } from './qemu-process.ts';
 import { watchReadiness } from './readiness.ts';
+import { followReports, type GuestReports } from './report-port.ts';
 import { followEvents, type VmEvents } from './vm-events.ts';
 import { kvmGroup } from './vm-files.ts';
 import { findVm, listVms } from './vms.ts';
 
 export type { ObservedVm, VmEndCause, VmEvent } from './observed-vm.ts';
+export type { GuestReports } from './report-port.ts';
 export type { VmSpec } from './vm-spec.ts';
 
 /** libvirt domains as VMs of ours: a domain without our metadata is never touched. */
@@ -31,6 +34,8 @@ export interface Hypervisor extends LifeCycle, VmEvents {
   readonly observe: (name: string, signal: AbortSignal) => Promise<ObservedVm | undefined>;
   /** All VMs of ours. */
   readonly list: (signal: AbortSignal) => Promise<readonly ObservedVm[]>;
+  /** Listens for what a guest says of its own end, on this socket of its VM. */
+  readonly followReports: (socketPath: string, listener: (report: GuestReport) => void) => GuestReports;
   /** The end of QEMU's log of a VM (`<log dir>/qemu/NAME.log`), at most 2 KiB; empty when there is none. */
   readonly lastLogLines: (name: string) => Promise<string>;
 }
@@ -81,6 +86,7 @@ export async function makeHypervisor(options: HypervisorOptions, deps: { readonl
     pidOf: async (name) => qemuPid(places.runDir, name),
     observe: async (name, signal) => asked(name, async () => findVm(client.query, name, signal)),
     list: async (signal) => asked('list', async () => listVms(client.query, signal)),
+    followReports,
     lastLogLines: async (name) => qemuLogTail(places.logDir, name),
     start: async (waitMs, signal) => {
       await own?.keepRunning().catch((error: unknown) => log.error({ error: messageOf(error) }, 'libvirtd cannot be started'));

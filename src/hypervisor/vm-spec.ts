@@ -18,4 +18,6 @@ export interface VmSpec {
   readonly interfaces: readonly { readonly tap: string; readonly mac: string; readonly mtu: number }[];
   /** Serial port: unix socket for attach, and QEMU's log of all output beside it. In directories that root alone can write. */
   readonly console: { readonly socketPath: string; readonly logPath: string };
+  /** Unix socket of the virtio-serial port on which the guest reports how it ends. */
+  readonly reportSocketPath: string;
 }

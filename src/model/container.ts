@@ -56,6 +56,14 @@ export interface Exit {
   readonly finishedAtNs: bigint;
 }
 
+/** What a guest says of its own end, through its report port. */
+export interface GuestReport {
+  /** 0 to 255. */
+  readonly exitCode: number;
+  /** At most 4 KiB; the guest's words. */
+  readonly message: string;
+}
+
 /** A CRI container: exactly one VM. */
 export interface Container {
   /** 64 hexadecimal digits. */
@@ -68,6 +76,8 @@ export interface Container {
   readonly startedAtNs?: bigint;
   /** Boot id of the node (proc(5), random/boot_id) when the VM was started: another one now means that the node was rebooted. */
   readonly bootId?: string;
+  /** The guest's last report; it counts when the guest powers off. */
+  readonly report?: GuestReport;
   readonly exit?: Exit;
   /** The image's id and a `name@digest` or id for `image_ref`. */
   readonly imageId: string;

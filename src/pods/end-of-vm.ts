@@ -4,6 +4,8 @@ import type { Container } from '../model/container.ts';
 import { finishConsole, followConsole } from './console.ts';
 import type { PodsContext } from './context.ts';
 import { exitOf, type EndFacts } from './exit.ts';
+import { lastReport } from './reports.ts';
+import { terminationLogOf } from './termination-log.ts';
 
 /** What the caller knows of an end; the rest is looked up. */
 export interface ObservedEnd {
@@ -21,6 +23,7 @@ export async function recordEndLocked(context: PodsContext, containerId: string,
   const container = store.containers.get(containerId);
   if (container?.state !== 'RUNNING') return;
   const facts = await gatherFacts(context, container, end);
+  await passOnMessage(context, container, facts);
   await drainConsole(context, container);
   const exit = exitOf(facts);
   const finishedAtNs = latest(exit.finishedAtNs, container.startedAtNs ?? 0n);
@@ -54,9 +57,19 @@ async function gatherFacts(context: PodsContext, container: Container, end: Obse
     oomKills: unexplained ? await cgroups.oomKills(parent, container.id) : 0,
     destroyedBecause: end.destroyedBecause,
     rebooted: container.bootId !== undefined && container.bootId !== options.bootId,
-    hypervisorLog: unexplained ? await hypervisor.lastLogLines(container.vm.domainName) : '',
+    report: await lastReport(context, container),
+    hypervisorLog: unexplained || end.cause === 'shutdown' ? await hypervisor.lastLogLines(container.vm.domainName) : '',
     atNs: end.atNs ?? clock.nowNs(),
   };
+}
+
+/** What the guest said goes where a container's termination message goes, so that `kubectl` shows it. */
+async function passOnMessage({ volumes, log }: PodsContext, container: Container, { cause, report }: EndFacts): Promise<void> {
+  const file = terminationLogOf(container);
+  if (cause !== 'shutdown' || !report?.message || file === undefined) return;
+  await volumes.writeTerminationMessage(file, report.message).catch((error: unknown) => {
+    log.warn({ containerId: container.id, error: messageOf(error) }, 'the termination message could not be written');
+  });
 }
 
 async function drainConsole(context: PodsContext, container: Container): Promise<void> {

@@ -13,6 +13,8 @@ export interface VmPaths {
   /** Does not survive a reboot; writable by root alone. */
   readonly socketDir: string;
   readonly consoleSocket: string;
+  /** Where the guest reports how it ends. */
+  readonly reportSocket: string;
 }
 
 /** The paths of a container's VM. Twelve digits of the id keep sockets within Linux's 107 bytes. */
@@ -28,6 +30,7 @@ export function vmPaths(stateDir: string, runtimeDir: string, containerId: strin
     logPosition: join(dir, 'console.position'),
     socketDir,
     consoleSocket: join(socketDir, 'console.sock'),
+    reportSocket: join(socketDir, 'report.sock'),
   };
 }
 

@@ -57,6 +57,7 @@ const container = z.strictObject({
   createdAtNs: ns,
   startedAtNs: ns.exactOptional(),
   bootId: z.string().exactOptional(),
+  report: z.strictObject({ exitCode: z.int().min(0).max(255), message: z.string() }).exactOptional(),
   exit: z
     .strictObject({
       exitCode: z.int(),

@@ -5,6 +5,7 @@ import { followConsole } from './console.ts';
 import { useCaseTimeoutMs, type PodsContext } from './context.ts';
 import { removeFiles } from './create-container.ts';
 import { clearRunningPartsLocked, recordEndLocked } from './end-of-vm.ts';
+import { followReports } from './reports.ts';
 import { placeHelpers } from './start-container.ts';
 import { planRecovery, strayVms, type RecoveryStep } from './recovery-plan.ts';
 
@@ -24,10 +25,14 @@ const executors: Executors = {
     await context.store.removeContainer(container.id);
     context.images.release(container.imageId, container.id);
   },
-  adopt: async (context, container, _step, signal) => followConsole(context, container, signal),
+  adopt: async (context, container, _step, signal) => {
+    followReports(context, container);
+    await followConsole(context, container, signal);
+  },
   'complete-start': async (context, container, _step, signal) => {
     const { clock, options, store } = context;
     await store.putContainer({ ...container, state: 'RUNNING', startedAtNs: clock.nowNs(), bootId: options.bootId });
+    followReports(context, container);
     await followConsole(context, container, signal);
   },
   'undo-start': async (context, container, _step, signal) => {

@@ -1,6 +1,7 @@
 import type { PodsContext } from './context.ts';
 import { dropConsole } from './console.ts';
 import { removeFiles } from './create-container.ts';
+import { dropReports } from './reports.ts';
 import { stopNowLocked } from './stop-container.ts';
 
 /** RemoveContainer: destroys what runs, removes domain, disk and record; the CRI log is the kubelet's. */
@@ -20,6 +21,7 @@ export async function removeContainerLocked(context: PodsContext, id: string, si
   await stopNowLocked(context, id, 'the container was removed', signal);
   await hypervisor.destroy(container.vm.domainName, signal);
   await hypervisor.undefine(container.vm.domainName, signal);
+  dropReports(context, id);
   await dropConsole(context, id);
   await network.removeTap(container.sandboxId, container.vm.tap, signal);
   await cgroups.removeLeaf(parent, id);

@@ -8,6 +8,7 @@ import type { PodsContext } from './context.ts';
 import { requireHypervisor } from './create-container.ts';
 import { startFailed } from './exit.ts';
 import { leafLimits } from './limits.ts';
+import { dropReports, followReports } from './reports.ts';
 
 /**
  * StartContainer: tap, paused start, cgroup, network, resume. The order matters: the pid moves before guest memory is touched, and the
@@ -56,6 +57,7 @@ async function bringUp(
     followConsole(context, container, signal),
   ]);
 
+  undo.add('stop listening to the guest', () => dropReports(context, container.id));
   undo.add('destroy the VM', async (fresh) => hypervisor.destroy(domainName, fresh));
   const { pid, vcpuTids } = await hypervisor.startPaused(domainName, container.config.resources?.oomScoreAdj ?? 0, signal);
   await Promise.all([
@@ -63,6 +65,7 @@ async function bringUp(
     network.joinTap(sandbox.id, tap, signal),
   ]);
   await placeHelpers(context, container);
+  followReports(context, container);
   await hypervisor.resume(domainName, signal);
 }
 

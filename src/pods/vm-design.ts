@@ -112,5 +112,6 @@ export function vmSpecOf(
     seedPath: paths.seed,
     interfaces: [{ tap: container.vm.tap, mac: nic.mac, mtu: nic.mtu }],
     console: { socketPath: paths.consoleSocket, logPath: paths.consoleLog },
+    reportSocketPath: paths.reportSocket,
   };
 }

@@ -60,5 +60,6 @@ export function vmSpecOn(base: BaseDisk, dir: string, gid: number): VmSpec {
     seedPath: at('seed.iso'),
     interfaces: [],
     console: { socketPath: at('console.sock'), logPath: at('console.log') },
+    reportSocketPath: at('report.sock'),
   };
 }

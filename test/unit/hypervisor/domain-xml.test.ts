@@ -19,6 +19,7 @@ const spec: VmSpec = {
   rootDisk: { path: '/var/lib/vmlet/vms/0123456789ab/root.qcow2', base: { path: '/var/lib/vmlet/images/blobs/abc', format: 'qcow2' } },
   seedPath: '/var/lib/vmlet/vms/0123456789ab/seed.iso',
   interfaces: [{ tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450 }],
+  reportSocketPath: '/run/vmlet/vms/0123456789ab/report.sock',
   console: { socketPath: '/run/vmlet/vms/0123456789ab/console.sock', logPath: '/var/lib/vmlet/vms/0123456789ab/console.log' },
 };
 

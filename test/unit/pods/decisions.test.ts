@@ -117,7 +117,16 @@ describe('admission', () => {
 });
 
 describe('exits', () => {
-  const facts: EndFacts = { cause: 'shutdown', oomKills: 0, destroyedBecause: undefined, rebooted: false, hypervisorLog: '', atNs: 5n };
+  const facts: EndFacts = {
+    cause: 'shutdown',
+    oomKills: 0,
+    destroyedBecause: undefined,
+    report: undefined,
+    rebooted: false,
+    hypervisorLog: '',
+    atNs: 5n,
+  };
+  const ended = '2026-11-25 03:00:00.000+0000: shutting down, reason=crashed';
 
   it.each<[Partial<EndFacts>, number, string, string]>([
     [{ cause: 'shutdown' }, 0, 'Completed', ''],
@@ -126,6 +135,18 @@ describe('exits', () => {
     [{ cause: 'panicked' }, 134, 'Error', 'guest panicked'],
     [{ cause: 'crashed', oomKills: 1 }, 137, 'OOMKilled', 'killed by the memory limit'],
     [{ cause: 'failed', hypervisorLog: 'no such device' }, 1, 'Error', 'QEMU ended unexpectedly: no such device'],
+    [{ cause: 'failed', hypervisorLog: ended }, 137, 'Error', 'QEMU ended unexpectedly: without a word, as when it is killed'],
+    [
+      { cause: 'failed', hypervisorLog: `Assertion \`x' failed.\n${ended}` },
+      134,
+      'Error',
+      "QEMU ended unexpectedly: Assertion `x' failed.",
+    ],
+    [{ cause: 'shutdown', hypervisorLog: 'qemu: terminating on signal 15 from pid 7 (sh)' }, 143, 'Error', 'QEMU was ended by signal 15'],
+    [{ cause: 'shutdown', hypervisorLog: 'qemu: terminating on signal 15 from pid 7 (libvirtd)' }, 0, 'Completed', ''],
+    [{ cause: 'shutdown', report: { exitCode: 3, message: 'no database' } }, 3, 'Error', ''],
+    [{ cause: 'shutdown', report: { exitCode: 0, message: 'done' } }, 0, 'Completed', ''],
+    [{ cause: 'destroyed', report: { exitCode: 0, message: '' } }, 137, 'Error', 'the VM was destroyed'],
     [{ cause: 'lost' }, 255, 'Unknown', 'the end of the VM was not observed'],
     [{ cause: 'lost', rebooted: true }, 255, 'Unknown', 'node rebooted'],
   ])('%j is %i %s', (change, exitCode, reason, message) => {
