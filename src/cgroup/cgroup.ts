@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isErrno } from '../lib/errno.ts';
 import { invalid } from '../model/errors.ts';
+import type { GroupUsage, LeafUsage } from '../model/statistics.ts';
 import { layoutFromMounts, type Layout } from './hierarchies.ts';
-import { leafPlace, type CgroupDriver } from './leaf-path.ts';
+import { leafPlace, parentPlace, type CgroupDriver } from './leaf-path.ts';
 import type { LeafGroups, LeafMembers } from './leaf.ts';
 import type { LeafLimits } from './limit-files.ts';
 import { makeLeafGroupsV1 } from './v1.ts';
@@ -25,6 +26,10 @@ export interface Cgroups {
   readonly applyLimits: (parent: string, containerId: string, limits: LeafLimits) => Promise<void>;
   /** How often the kernel killed in this leaf for lack of memory; 0 when the leaf is gone. Read it before the leaf is removed. */
   readonly oomKills: (parent: string, containerId: string) => Promise<number>;
+  /** What the leaf's processes use, from one pass of reads; `undefined` when the leaf is gone. */
+  readonly usage: (parent: string, containerId: string) => Promise<LeafUsage | undefined>;
+  /** What the pod's own group uses; `undefined` when it is gone, or when the pod has none (an empty `parent`). */
+  readonly podUsage: (parent: string) => Promise<GroupUsage | undefined>;
   /** Removes the leaf; absent is fine. Throws EBUSY's error while processes live in it for 2 s. A parent that we made ourselves (`/vmlet`) goes when empty. */
   readonly removeLeaf: (parent: string, containerId: string) => Promise<void>;
 }
@@ -61,6 +66,11 @@ export async function makeCgroups(options: CgroupsOptions): Promise<Cgroups> {
     addMembers: async (parent, containerId, members) => groups.add(leafPlace(driver, parent, containerId), members),
     applyLimits: async (parent, containerId, limits) => groups.limit(leafPlace(driver, parent, containerId), limits),
     oomKills: async (parent, containerId) => groups.oomKills(leafPlace(driver, parent, containerId)),
+    usage: async (parent, containerId) => groups.usage(leafPlace(driver, parent, containerId)),
+    async podUsage(parent) {
+      const { parent: path, isDefaultParent } = parentPlace(driver, parent);
+      return isDefaultParent || path.length === 0 ? undefined : groups.groupUsage(path);
+    },
     removeLeaf: async (parent, containerId) => groups.remove(leafPlace(driver, parent, containerId)),
   };
 }

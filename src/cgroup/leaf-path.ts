@@ -18,10 +18,16 @@ export interface LeafPlace {
  */
 export function leafPlace(driver: CgroupDriver, parent: string, containerId: string): LeafPlace {
   if (!/^[A-Za-z0-9_.-]+$/.test(containerId) || /^\.+$/.test(containerId)) throw invalid('container id', 'is no file name');
+  const leaf = driver === 'cgroupfs' ? containerId : `vmlet-${containerId}.scope`;
+  return { ...parentPlace(driver, parent), leaf };
+}
+
+/** Places a pod's own group. Throws as `leafPlace`. */
+export function parentPlace(driver: CgroupDriver, parent: string): Omit<LeafPlace, 'leaf'> {
   const given = namesOf(parent);
   const isDefaultParent = given.length === 0;
-  if (driver === 'cgroupfs') return { parent: isDefaultParent ? ['vmlet'] : given, leaf: containerId, isDefaultParent };
-  return { parent: slicePath(given.at(-1) ?? 'vmlet.slice'), leaf: `vmlet-${containerId}.scope`, isDefaultParent };
+  if (driver === 'cgroupfs') return { parent: isDefaultParent ? ['vmlet'] : given, isDefaultParent };
+  return { parent: slicePath(given.at(-1) ?? 'vmlet.slice'), isDefaultParent };
 }
 
 function namesOf(parent: string): readonly string[] {

@@ -1,3 +1,4 @@
+import type { GroupUsage, LeafUsage } from '../model/statistics.ts';
 import type { LeafPlace } from './leaf-path.ts';
 import type { LeafLimits } from './limit-files.ts';
 
@@ -15,5 +16,8 @@ export interface LeafGroups {
   readonly add: (place: LeafPlace, members: LeafMembers) => Promise<void>;
   readonly limit: (place: LeafPlace, limits: LeafLimits) => Promise<void>;
   readonly oomKills: (place: LeafPlace) => Promise<number>;
+  readonly usage: (place: LeafPlace) => Promise<LeafUsage | undefined>;
+  /** Of the group at this path, names from the root down. */
+  readonly groupUsage: (path: readonly string[]) => Promise<GroupUsage | undefined>;
   readonly remove: (place: LeafPlace) => Promise<void>;
 }

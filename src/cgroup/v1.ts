@@ -4,6 +4,8 @@ import type { Hierarchy } from './hierarchies.ts';
 import type { LeafPlace } from './leaf-path.ts';
 import type { LeafGroups } from './leaf.ts';
 import { limitWritesV1, type LimitWrite } from './limit-files.ts';
+import { groupFilesV1, groupUsageV1, leafFilesV1, leafTextsV1 } from './usage-v1.ts';
+import { leafUsage, readGroup, type GroupFile } from './usage.ts';
 
 /** The child of a leaf that holds the vCPU threads, in the hierarchy of the `cpu` controller. */
 const vcpuGroup = 'vcpu';
@@ -24,6 +26,12 @@ export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups 
     const dir = dirIn(hierarchy, place);
     await writeGroupFile(group === 'leaf' ? dir : join(dir, vcpuGroup), file, text);
   }
+
+  const filesIn = (files: readonly (readonly [string, string])[], path: readonly string[]): readonly GroupFile[] =>
+    files.flatMap(([controller, file]) => {
+      const hierarchy = hierarchyOf(controller);
+      return hierarchy ? [[join(hierarchy.dir, ...path), file] as const] : [];
+    });
 
   return {
     async make(place) {
@@ -46,6 +54,14 @@ export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups 
     async oomKills(place) {
       const memory = hierarchyOf('memory');
       return memory ? countOf(await readGroupFile(dirIn(memory, place), 'memory.oom_control'), 'oom_kill') : 0;
+    },
+    async usage(place) {
+      const texts = await readGroup(filesIn(leafFilesV1, [...place.parent, place.leaf]));
+      return texts && leafUsage(texts, leafTextsV1);
+    },
+    async groupUsage(path) {
+      const texts = await readGroup(filesIn(groupFilesV1, path));
+      return texts && groupUsageV1(texts);
     },
     async remove(place) {
       if (cpu) await removeGroup(join(dirIn(cpu, place), vcpuGroup));

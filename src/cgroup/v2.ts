@@ -3,6 +3,8 @@ import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGr
 import type { LeafPlace } from './leaf-path.ts';
 import type { LeafGroups } from './leaf.ts';
 import { limitWritesV2 } from './limit-files.ts';
+import { groupFilesV2, groupUsageV2, leafFilesV2, leafTextsV2 } from './usage-v2.ts';
+import { leafUsage, readGroup } from './usage.ts';
 
 /** The threaded child of a leaf that holds the vCPU threads. */
 const vcpuGroup = 'vcpu';
@@ -40,6 +42,14 @@ export function makeLeafGroupsV2(root: string): LeafGroups {
       }
     },
     oomKills: async (place) => countOf(await readGroupFile(dirOf(place), 'memory.events'), 'oom_kill'),
+    async usage(place) {
+      const texts = await readGroup(leafFilesV2.map((file) => [dirOf(place), file]));
+      return texts && leafUsage(texts, leafTextsV2);
+    },
+    async groupUsage(path) {
+      const texts = await readGroup(groupFilesV2.map((file) => [join(root, ...path), file]));
+      return texts && groupUsageV2(texts);
+    },
     async remove(place) {
       await removeGroup(join(dirOf(place), vcpuGroup));
       await removeGroup(dirOf(place));

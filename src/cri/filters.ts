@@ -5,11 +5,14 @@ import { containerStateToProto } from './container-answer.ts';
 import { sandboxStateToProto } from './sandbox-answer.ts';
 import type { FieldSupport } from './support.ts';
 
+/** What filters of lists and of statistics share; the latter have no state. */
+type Unless<F, K extends keyof F> = Omit<F, K | '$typeName' | '$unknown'> & Partial<Pick<F, K>>;
+
 /** Filters are honoured whole. */
 export const filterFields: FieldSupport = { filter: 'honoured' };
 
 /** The sandboxes that a filter lets through, in their order: all that is given must match. */
-export function filterSandboxes(sandboxes: readonly Sandbox[], filter: PodSandboxFilter | undefined): readonly Sandbox[] {
+export function filterSandboxes(sandboxes: readonly Sandbox[], filter: Unless<PodSandboxFilter, 'state'> | undefined): readonly Sandbox[] {
   if (!filter) return sandboxes;
   const { id, state, labelSelector } = filter;
   const chosen = matchId(sandboxes, id, (sandbox) => sandbox.id);
@@ -19,7 +22,10 @@ export function filterSandboxes(sandboxes: readonly Sandbox[], filter: PodSandbo
 }
 
 /** The containers that a filter lets through, in their order: all that is given must match. */
-export function filterContainers(containers: readonly Container[], filter: ContainerFilter | undefined): readonly Container[] {
+export function filterContainers(
+  containers: readonly Container[],
+  filter: Unless<ContainerFilter, 'state'> | undefined,
+): readonly Container[] {
   if (!filter) return containers;
   const { id, state, podSandboxId, labelSelector } = filter;
   const inSandbox = matchId(containers, podSandboxId, (container) => container.sandboxId);

@@ -48,7 +48,7 @@ export function rpc<M extends DescMethod>(
 export function encodedRpc<M extends DescMethod>(
   method: M,
   fields: FieldSupport,
-  handle: (request: MessageShape<M['input']>, deps: CriDeps) => Uint8Array,
+  handle: (request: MessageShape<M['input']>, deps: CriDeps) => Uint8Array | Promise<Uint8Array>,
 ): Rpc {
   const bind = (deps: CriDeps): RawHandler => ({ kind: 'unary', handle: async (bytes) => handle(decode(method, bytes), deps) });
   return { method, fields, bind };

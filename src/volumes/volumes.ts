@@ -1,4 +1,6 @@
+import type { FileUsage } from '../model/statistics.ts';
 import { makeRootDisk, type RootDiskRequest } from './root-disk.ts';
+import { measureFiles } from './usage.ts';
 
 export type { RootDiskRequest } from './root-disk.ts';
 
@@ -9,9 +11,14 @@ export interface Volumes {
    * depend on the base's size. Replaces a leftover. Errors: INVALID when `sizeBytes` is under the base's (message has both), DISK_FULL.
    */
   readonly makeRootDisk: (request: RootDiskRequest, signal: AbortSignal) => Promise<void>;
+  /**
+   * What files take on the disk, and the file system of `directory`, which they lie in or below. A file that is not there counts for
+   * nothing; throws ENOENT's error when the directory is not.
+   */
+  readonly usage: (directory: string, paths: readonly string[]) => Promise<FileUsage>;
 }
 
 /** Makes the room that makes disks. It keeps nothing in memory and needs root, to give files away. */
 export function makeVolumes(): Volumes {
-  return { makeRootDisk };
+  return { makeRootDisk, usage: measureFiles };
 }

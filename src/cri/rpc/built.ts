@@ -1,4 +1,5 @@
 import type { Rpc } from '../table.ts';
+import { containerStats, listContainerStats, streamContainerStats } from './container-stats.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { getContainerEvents } from './get-container-events.ts';
@@ -7,6 +8,8 @@ import { imageStatus } from './image-status.ts';
 import { listContainers, streamContainers } from './list-containers.ts';
 import { listImages, streamImages } from './list-images.ts';
 import { listPodSandbox, streamPodSandboxes } from './list-pod-sandbox.ts';
+import { listMetricDescriptors, listPodSandboxMetrics, streamPodSandboxMetrics } from './pod-sandbox-metrics.ts';
+import { listPodSandboxStats, podSandboxStats, streamPodSandboxStats } from './pod-sandbox-stats.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
 import { pullImage } from './pull-image.ts';
 import { removeContainer } from './remove-container.ts';
@@ -47,6 +50,15 @@ export const builtRpcs: readonly Rpc[] = [
   updateContainerResources,
   reopenContainerLog,
   getContainerEvents,
+  containerStats,
+  listContainerStats,
+  streamContainerStats,
+  podSandboxStats,
+  listPodSandboxStats,
+  streamPodSandboxStats,
+  listMetricDescriptors,
+  listPodSandboxMetrics,
+  streamPodSandboxMetrics,
   listImages,
   streamImages,
   imageStatus,

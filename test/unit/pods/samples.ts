@@ -1,5 +1,6 @@
 import type { Container, ContainerState } from '../../../src/model/container.ts';
 import type { LinuxResources, Sandbox, SandboxState } from '../../../src/model/sandbox.ts';
+import type { FileUsage, LeafUsage, NicCounters, Pressure } from '../../../src/model/statistics.ts';
 
 /** Resources as a kubelet writes them, nothing set but what is given. */
 export function resourcesOf(given: Partial<LinuxResources>): LinuxResources {
@@ -80,3 +81,62 @@ export function containerOf(given: {
     },
   };
 }
+
+/** Pressure with a number of its own in each place. */
+export function pressureOf(first: number): Pressure {
+  return {
+    some: { avg10: first + 0.1, avg60: first + 0.2, avg300: first + 0.3, totalNs: BigInt(first) * 1_000_000_000n },
+    full: { avg10: first + 0.4, avg60: first + 0.5, avg300: first + 0.6, totalNs: BigInt(first) * 2_000_000_000n },
+  };
+}
+
+/** What a VM of cgroup v2 uses: every part there, no two numbers the same. */
+export const leafUsage: LeafUsage = {
+  cpu: { usageNs: 12_345_678_901n, userNs: 9_000_000_000n, systemNs: 3_345_678_901n, pressure: pressureOf(1) },
+  memory: {
+    usageBytes: 100_000_000,
+    workingSetBytes: 90_000_000,
+    rssBytes: 70_000_000,
+    cacheBytes: 20_000_000,
+    mappedFileBytes: 5_000_000,
+    limitBytes: 134_217_728,
+    swapBytes: 4_096,
+    pageFaults: 31_000,
+    majorPageFaults: 17,
+    pressure: pressureOf(2),
+  },
+  ioPressure: pressureOf(3),
+  throttling: { periods: 400, throttledPeriods: 40, throttledNs: 6_500_000_000n },
+  maxMemoryBytes: 110_000_000,
+  kernelMemoryBytes: 1_500_000,
+  limitHits: 3,
+  oomKills: 1,
+  disks: [{ number: '254:0', device: '/dev/vda', readBytes: 1_111, writtenBytes: 2_222, reads: 11, writes: 22 }],
+  tasks: { processes: 2, threads: 9, maxThreads: 512, fileDescriptors: 61, sockets: 6 },
+};
+
+/** What its files take. */
+export const fileUsage: FileUsage = {
+  usedBytes: 8_388_608,
+  inodesUsed: 2,
+  filesystem: {
+    directory: '/var/lib/vmlet/vms',
+    device: '/dev/vdb1',
+    sizeBytes: 10_000_000_000,
+    inodes: 655_360,
+    freeInodes: 600_000,
+  },
+};
+
+/** Counters of its interface. */
+export const nicCounters: NicCounters = {
+  name: 'eth0',
+  rxBytes: 1_001,
+  rxPackets: 101,
+  rxErrors: 1,
+  rxDropped: 2,
+  txBytes: 2_002,
+  txPackets: 202,
+  txErrors: 3,
+  txDropped: 4,
+};

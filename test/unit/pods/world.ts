@@ -10,7 +10,7 @@ import type { NetworkAttachment } from '../../../src/model/network.ts';
 import type { SandboxConfig } from '../../../src/model/sandbox.ts';
 import { makePods, type PodsDeps, type PodsService } from '../../../src/pods/pods.ts';
 import { tempDir } from '../../lib/temp.ts';
-import { containerOf, sandboxOf } from './samples.ts';
+import { containerOf, fileUsage, leafUsage, sandboxOf } from './samples.ts';
 
 /** What the rooms below pods were asked for, in order, and switches to make them misbehave. */
 export interface World {
@@ -143,6 +143,11 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       addMembers: async (_parent, _id, members) => called('addMembers', members.pids.join(',')),
       applyLimits: async (_parent, _id, limits) => called('applyLimits', JSON.stringify(limits)),
       oomKills: async () => 0,
+      usage: async (parent) => {
+        await called('usage', parent);
+        return leafUsage;
+      },
+      podUsage: async () => ({}),
       removeLeaf: async () => called('removeLeaf'),
     },
     images: {
@@ -174,6 +179,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       makeTap: async () => called('makeTap'),
       joinTap: async () => called('joinTap'),
       helperPid: () => 77,
+      counters: async () => undefined,
       removeTap: async () => called('removeTap'),
       recover: async (live) => called('recover network', [...live.keys()].join(',')),
       close: () => undefined,
@@ -184,6 +190,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         mkdirSync(dirname(path), { recursive: true });
         writeFileSync(path, '');
       },
+      usage: async (directory) => ({ ...fileUsage, filesystem: { ...fileUsage.filesystem, directory } }),
     },
     guest: { makeSeed: async ({ hostname }) => called('makeSeed', hostname) },
     logs: {
