@@ -22,15 +22,28 @@ interface Flight {
   waiting: number;
 }
 
-/** Makes a single flight; see `SingleFlight.run` for `whenAbandoned`. */
-export function makeSingleFlight(options: { readonly whenAbandoned: 'cancel' | 'finish' }): SingleFlight {
+/** Options of a single flight. */
+export interface SingleFlightOptions {
+  /** See `SingleFlight.run`. */
+  readonly whenAbandoned: 'cancel' | 'finish';
+  /** Told of the result of a run that came to its end when every caller had gone. */
+  readonly onUnclaimed?: (key: string, result: unknown) => void;
+}
+
+/** Makes a single flight; nothing runs yet. */
+export function makeSingleFlight(options: SingleFlightOptions): SingleFlight {
   const flights = new Map<string, Flight>();
 
   function launch<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Flight {
     const controller = new AbortController();
     const promise = Promise.try(work, controller.signal).finally(() => flights.delete(key));
-    promise.catch(() => undefined); // each waiter sees the error; a run that nobody waits for any more has no one to tell
     const flight = { promise, controller, waiting: 0 };
+    promise.then(
+      (result) => {
+        if (flight.waiting === 0) options.onUnclaimed?.(key, result);
+      },
+      () => undefined, // each waiter sees the error; a run that nobody waits for any more has no one to tell
+    );
     flights.set(key, flight);
     return flight;
   }

@@ -44,6 +44,8 @@ export interface PodsOptions {
   readonly shutdownRepeatMs: number;
   /** How often statistics are taken; the default is a little less than a kubelet's 10 s. */
   readonly statisticsPeriodMs?: number;
+  /** How long something is kept that was made for a caller who had gone, and whom nobody has asked for since; default 10 min. */
+  readonly unclaimedMs?: number;
   /** The node's boot id (proc(5)). */
   readonly bootId: string;
 }

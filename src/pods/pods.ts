@@ -21,6 +21,7 @@ import { makeStatistics, type Statistics } from './statistics.ts';
 import { requestStop, stopContainer, type Stops } from './stop-container.ts';
 import { makePodStore } from './store.ts';
 import { makeUids } from './uids.ts';
+import { makeUnclaimed } from './unclaimed.ts';
 import { updateContainerResources, updateSandboxResources, type SandboxResources } from './update-resources.ts';
 import { watchVms } from './watch.ts';
 
@@ -111,7 +112,21 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     reports: new Map(),
   };
   // The work of a call goes on when its caller has gone: a retry finds the run, or its result.
-  const flights = makeSingleFlight({ whenAbandoned: 'finish' });
+  const flights = makeSingleFlight({
+    whenAbandoned: 'finish',
+    onUnclaimed: (key, id) => {
+      if (typeof id !== 'string') return;
+      if (key.startsWith('run ')) unclaimed.note(id, async (signal) => removeSandbox(context, id, signal));
+      if (key.startsWith('create ')) unclaimed.note(id, async (signal) => removeContainer(context, id, signal));
+    },
+  });
+  const unclaimed = makeUnclaimed({ afterMs: options.unclaimedMs ?? 600_000 }, { log: deps.log });
+
+  /** Every call that names something claims it. */
+  const known = <T extends { readonly id: string } | string | undefined>(found: T): T => {
+    if (found !== undefined) unclaimed.claim(typeof found === 'string' ? found : found.id);
+    return found;
+  };
   const stops: Stops = new Map();
   const statistics = makeStatistics(context);
   const watch = watchVms(context, async (signal) => reconcile(context, signal));
@@ -126,42 +141,42 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
 
   return {
     runSandbox: async (config, signal) =>
-      useCase(`run ${sandboxKey(config.metadata)}`, signal, async (own) => runSandbox(context, config, own)),
+      known(await useCase(`run ${sandboxKey(config.metadata)}`, signal, async (own) => runSandbox(context, config, own))),
     stopSandbox: async (idOrPrefix, signal) => {
-      const id = store.sandboxIdOf(idOrPrefix);
+      const id = known(store.sandboxIdOf(idOrPrefix));
       if (id !== undefined) await useCase(`stop ${id}`, signal, async (own) => stopSandbox(context, id, own));
     },
     removeSandbox: async (idOrPrefix, signal) => {
-      const id = store.sandboxIdOf(idOrPrefix);
+      const id = known(store.sandboxIdOf(idOrPrefix));
       if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeSandbox(context, id, own));
     },
     updateSandboxResources: async (id, change, signal) => updateSandboxResources(context, id, change, signal),
-    sandbox: store.sandbox,
+    sandbox: (idOrPrefix) => known(store.sandbox(idOrPrefix)),
     sandboxes: store.visibleSandboxes,
     createContainer: async (sandboxId, config, signal) => {
-      const { id } = store.sandbox(sandboxId);
+      const { id } = known(store.sandbox(sandboxId));
       const key = `create ${JSON.stringify([id, config.name, config.attempt])}`;
-      return useCase(key, signal, async (own) => createContainer(context, id, config, own));
+      return known(await useCase(key, signal, async (own) => createContainer(context, id, config, own)));
     },
     startContainer: async (idOrPrefix, signal) => {
-      const { id, sandboxId } = store.container(idOrPrefix);
+      const { id, sandboxId } = known(store.container(idOrPrefix));
       return useCase(`start ${id}`, signal, async (own) => {
         await startContainer(context, id, own);
         statistics.begin(sandboxId);
       });
     },
     stopContainer: async (idOrPrefix, graceMs, signal) => {
-      const id = store.containerIdOf(idOrPrefix);
+      const id = known(store.containerIdOf(idOrPrefix));
       if (id === undefined) return;
       requestStop(stops, id, graceMs);
       await useCase(`end ${id}`, signal, async (own) => stopContainer(context, stops, id, own), graceMs);
     },
     removeContainer: async (idOrPrefix, signal) => {
-      const id = store.containerIdOf(idOrPrefix);
+      const id = known(store.containerIdOf(idOrPrefix));
       if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeContainer(context, id, own));
     },
     updateContainerResources: async (id, change, signal) => updateContainerResources(context, id, change, signal),
-    container: store.container,
+    container: (idOrPrefix) => known(store.container(idOrPrefix)),
     containers: store.visibleContainers,
     onContainerEvent: store.onEvent,
     statistics,
@@ -174,6 +189,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     close: async (signal) => {
       await abandonOnAbort(flights.settled(), signal).catch(() => undefined); // what is cut short, the next start mends
       await Promise.all([watch.stop(), statistics.stop()]);
+      unclaimed.close();
       for (const id of context.reports.keys()) dropReports(context, id);
       await Promise.all([...context.consoles.values()].map(async (console) => console.pause()));
     },

@@ -1,5 +1,6 @@
 import type { FileUsage } from '../model/statistics.ts';
 import { makeRootDisk, type RootDiskRequest } from './root-disk.ts';
+import { writeTerminationMessage } from './termination-log.ts';
 import { measureFiles } from './usage.ts';
 
 export type { RootDiskRequest } from './root-disk.ts';
@@ -16,9 +17,11 @@ export interface Volumes {
    * nothing; throws ENOENT's error when the directory is not.
    */
   readonly usage: (directory: string, paths: readonly string[]) => Promise<FileUsage>;
+  /** Writes a termination message, at most 4 KiB, into the kubelet's file. Errors: INVALID when it is not that file. */
+  readonly writeTerminationMessage: (path: string, message: string) => Promise<void>;
 }
 
 /** Makes the room that makes disks. It keeps nothing in memory and needs root, to give files away. */
 export function makeVolumes(): Volumes {
-  return { makeRootDisk, usage: measureFiles };
+  return { makeRootDisk, writeTerminationMessage, usage: measureFiles };
 }

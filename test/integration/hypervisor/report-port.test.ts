@@ -52,4 +52,5 @@ test('waits for a port that is not there yet, and no longer than asked for one t
   port.close();
   port.close();
   await waitFor(() => sockets[0]?.destroyed, { ...within, what: 'the connection to end' });
+  expect(heard).toEqual([{ exitCode: 0, message: '' }]);
 });

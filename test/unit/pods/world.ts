@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { ObservedVm, VmEndCause, VmEvent, VmSpec } from '../../../src/hypervisor/hypervisor.ts';
 import { silentLog } from '../../../src/lib/log.ts';
-import type { ContainerConfig } from '../../../src/model/container.ts';
+import type { ContainerConfig, GuestReport } from '../../../src/model/container.ts';
 import { VmletError } from '../../../src/model/errors.ts';
 import type { Image } from '../../../src/model/image.ts';
 import type { NetworkAttachment } from '../../../src/model/network.ts';
@@ -25,10 +25,12 @@ export interface World {
   readonly holding: Map<string, Promise<void>>;
   /** True: a guest powers off when it is asked to. */
   obedient: boolean;
+  /** Plays a guest that reports how it ends, by its report socket's path. */
+  readonly report: Map<string, (report: GuestReport) => void>;
   /** Plays libvirt: the VM ends and the event is told. */
   readonly end: (name: string, cause: VmEndCause) => void;
   /** A daemon on this world; a second one is a restart. */
-  readonly boot: () => Promise<PodsService>;
+  readonly boot: (changes?: { readonly unclaimedMs?: number }) => Promise<PodsService>;
 }
 
 /** An in-memory world under a real state directory. */
@@ -44,16 +46,18 @@ export function makeWorld(): World {
     failing: new Map(),
     holding: new Map(),
     obedient: true,
+    report: new Map(),
     end: (name, cause) => {
       const vm = world.vms.get(name);
       if (!vm || vm.state === 'off') return;
       Object.assign(vm, { state: 'off', endCause: cause });
       for (const listener of listeners) listener({ kind: 'stopped', name, cause, atNs: BigInt(Date.now()) * 1_000_000n });
     },
-    boot: async () => {
+    boot: async (changes = {}) => {
       listeners.clear();
       const pods = await makePods(
         {
+          ...changes,
           stateDir: join(dir, 'state'),
           runtimeDir: join(dir, 'run'),
           uidRange: { first: 100_000, count: 4 },
@@ -129,6 +133,10 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         await called('list');
         return observed();
       },
+      followReports: (socketPath, listener) => {
+        world.report.set(socketPath, listener);
+        return { heard: async () => called('heard reports'), close: () => void world.report.delete(socketPath) };
+      },
       lastLogLines: async () => 'qemu: last words',
       onEvent: (listener) => {
         listeners.add(listener);
@@ -185,6 +193,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       close: () => undefined,
     },
     volumes: {
+      writeTerminationMessage: async (path, message) => called('termination message', `${path} ${message}`),
       makeRootDisk: async ({ path }) => {
         await called('makeRootDisk');
         mkdirSync(dirname(path), { recursive: true });
