@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, rmdirSync } from 'node:fs';
+import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeCleanupStack } from '../../src/lib/cleanup-stack.ts';
 import { messageOf } from '../../src/lib/errno.ts';
 import { runProgram, tryProgram } from '../../src/lib/run-program.ts';
 import type { TestNode } from '../node/node.ts';
 import { timed } from './vm-starts.ts';
 
-/** What a node's operator would do by hand, with the programs that vmlet uses or those that do the same. */
+/**
+ * What a node's operator would do by hand, with the programs that vmlet uses or those that do the same, one after the other. It does no
+ * more than is needed: no packet filter, no records, nothing to come back to after a crash.
+ */
 export interface ByHand {
   /** Starts a VM in a pod's network, answers how long that took in milliseconds, and takes it down again. */
   readonly start: (index: number, signal: AbortSignal) => Promise<number>;
@@ -25,27 +29,40 @@ export async function makeByHand(node: TestNode, sample: { readonly xml: string;
 
   return {
     start: async (index, signal) => {
+      signal.throwIfAborted();
       const vm = describeVm(node, index);
+      const undo = makeCleanupStack();
       const inside = async (input: string, ...argv: readonly [string, ...string[]]): Promise<unknown> =>
         runProgram('nsenter', [`--net=${vm.netnsPath}`, ...argv], { signal, ...(input === '' ? {} : { input }) });
       try {
         return await timed(async () => {
+          undo.add('delete the network namespace', async (fresh) => deleteNetns(vm, fresh));
           await runProgram('ip', ['netns', 'add', vm.netns], { signal });
+          undo.add('take the pod off its network', async (fresh) => removeFromNetwork(node, vm, fresh));
           const address = await addToNetwork(node, vm, signal);
+          undo.add('remove the files', async () => rm(vm.dir, { recursive: true, force: true }));
           await makeFiles(vm, sample.base, gid, signal);
+          undo.add('remove the tap', async (fresh) => tryProgram('ip', ['link', 'delete', 'dev', vm.tap], { signal: fresh })); // or it went with the namespace
           await runProgram('ip', ['tuntap', 'add', 'dev', vm.tap, 'mode', 'tap', 'user', String(uid), 'vnet_hdr'], { signal });
+          undo.add('remove the cgroups', () => vm.cgroups.filter(existsSync).forEach((dir) => rmdirSync(dir)));
           for (const dir of vm.cgroups) await mkdir(dir, { recursive: true });
           await writeFile(join(vm.dir, 'domain.xml'), domainOf(sample.xml, vm, { gid, mac: address.mac }));
+          undo.add('destroy the VM', async (fresh) => existsSync(vm.qemuPidFile) && virsh(fresh, 'destroy', vm.name));
           await virsh(signal, 'create', '--paused', join(vm.dir, 'domain.xml'));
-          const pid = readFileSync(`${node.runtimeDir}/libvirt/qemu/${vm.name}.pid`, 'utf8').trim();
+          const pid = readFileSync(vm.qemuPidFile, 'utf8').trim();
           for (const dir of vm.cgroups) await writeFile(join(dir, 'cgroup.procs'), pid);
           await runProgram('ip', ['link', 'set', 'dev', vm.tap, 'netns', vm.netnsPath], { signal });
           await inside(bridgeBatch(vm), 'ip', '-batch', '-');
+          undo.add(
+            'end dnsmasq',
+            () => existsSync(vm.dnsmasqPidFile) && process.kill(Number(readFileSync(vm.dnsmasqPidFile, 'utf8')), 'SIGTERM'),
+          );
           await inside('', 'dnsmasq', ...dnsmasqArguments(vm, address));
           await virsh(signal, 'resume', vm.name);
         });
       } finally {
-        await takeDown(node, vm, virsh);
+        for (const { description, error } of await undo.unwind())
+          process.stderr.write(`bench: by hand, ${vm.name}: could not ${description}: ${messageOf(error)}\n`);
       }
     },
   };
@@ -57,7 +74,8 @@ interface HandMadeVm {
   readonly netns: string;
   readonly netnsPath: string;
   readonly tap: string;
-  readonly pidFile: string;
+  readonly qemuPidFile: string;
+  readonly dnsmasqPidFile: string;
   readonly cgroups: readonly string[];
 }
 
@@ -76,7 +94,8 @@ function describeVm(node: TestNode, index: number): HandMadeVm {
     netns: name,
     netnsPath: `/run/netns/${name}`,
     tap: `bh${process.pid}-${index}`,
-    pidFile: join(dir, 'dnsmasq.pid'),
+    qemuPidFile: join(node.runtimeDir, 'libvirt', 'qemu', `${name}.pid`),
+    dnsmasqPidFile: join(dir, 'dnsmasq.pid'),
     cgroups: roots.map((root) => join(root, name)),
   };
 }
@@ -162,7 +181,7 @@ function dnsmasqArguments(vm: HandMadeVm, { mac, cidr, gateway }: Address): read
   const network = address.replace(/[0-9]+$/, '0');
   return [
     '--conf-file=/dev/null',
-    `--pid-file=${vm.pidFile}`,
+    `--pid-file=${vm.dnsmasqPidFile}`,
     `--dhcp-leasefile=${join(vm.dir, 'leases')}`,
     '--user=root',
     '--log-facility=/dev/null',
@@ -177,23 +196,10 @@ function dnsmasqArguments(vm: HandMadeVm, { mac, cidr, gateway }: Address): read
   ];
 }
 
-/** Takes a VM down. Every step is tried, also after a start that was cut short; what fails is told on stderr. */
-async function takeDown(
-  node: TestNode,
-  vm: HandMadeVm,
-  virsh: (signal: AbortSignal, ...args: readonly string[]) => Promise<unknown>,
-): Promise<void> {
-  const signal = AbortSignal.timeout(60_000);
-  const steps: (() => unknown)[] = [
-    async () => virsh(signal, 'destroy', vm.name),
-    () => process.kill(Number(readFileSync(vm.pidFile, 'utf8')), 'SIGTERM'),
-    ...node.network.conflist.plugins.toReversed().map((plugin) => async () => cni(node, vm, { command: 'DEL', plugin }, signal)),
-    async () => tryProgram('ip', ['link', 'delete', 'dev', vm.tap], { signal }), // it goes with the namespace, if it got there
-    async () => runProgram('ip', ['netns', 'delete', vm.netns], { signal }),
-    ...vm.cgroups.map((dir) => async () => rmdir(dir)),
-    async () => rm(vm.dir, { recursive: true, force: true }),
-  ];
-  for (const step of steps) {
-    await Promise.try(step).catch((error: unknown) => process.stderr.write(`bench: by hand, ${vm.name}: ${messageOf(error)}\n`));
-  }
+async function removeFromNetwork(node: TestNode, vm: HandMadeVm, signal: AbortSignal): Promise<void> {
+  for (const plugin of node.network.conflist.plugins.toReversed()) await cni(node, vm, { command: 'DEL', plugin }, signal);
+}
+
+async function deleteNetns(vm: HandMadeVm, signal: AbortSignal): Promise<void> {
+  if (existsSync(vm.netnsPath)) await runProgram('ip', ['netns', 'delete', vm.netns], { signal });
 }
