@@ -1,0 +1,44 @@
+import { VmletError } from '../model/errors.ts';
+import type { MetricsRegistry } from './registry.ts';
+
+/** Told of pulls of images. */
+export interface ImageMetrics {
+  readonly onPullStarted: () => void;
+  /** `error` is what the caller got; `undefined` for an image. */
+  readonly onPullEnded: (error: unknown) => void;
+  /** Bytes of a disk that have arrived. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** Counts pulls of images. */
+export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
+  const pulls = registry.counter({
+    name: 'vmlet_image_pulls_total',
+    help: 'Pulls that have ended, by result: ok, cancelled, the error’s code in lower case (pull_failed, image_refused, disk_full, invalid, ...), or internal.',
+    labels: ['result'],
+  });
+  const bytes = registry.counter({
+    name: 'vmlet_image_pull_bytes_total',
+    help: 'Bytes of disks received from their sources, of failed pulls too.',
+  });
+  const inProgress = registry.gauge({
+    name: 'vmlet_image_pulls_in_progress',
+    help: 'Pulls under way; several of one image share a download.',
+  });
+  return {
+    onPullStarted: () => inProgress.inc(),
+    onPullEnded: (error) => {
+      inProgress.dec();
+      pulls.inc({ result: pullResult(error) });
+    },
+    onBytes: (received) => bytes.inc(received),
+  };
+}
+
+/** The `result` label of a pull's error. */
+export function pullResult(error: unknown): string {
+  if (error === undefined) return 'ok';
+  if (error instanceof VmletError) return error.facts.code.toLowerCase();
+  const isCancelled = error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
+  return isCancelled ? 'cancelled' : 'internal';
+}
