@@ -8,6 +8,8 @@ import { tempDir } from '../../lib/temp.ts';
 import { waitFor } from '../../lib/wait.ts';
 
 const signal = new AbortController().signal;
+/** A shell has said its first word by then, also on a busy machine. */
+const longEnoughToStartMs = 1_500;
 const sh = (script: string, ...rest: readonly string[]): readonly string[] => ['-c', script, ...rest];
 
 describe('a program that ends', () => {
@@ -76,29 +78,29 @@ describe('a failure', () => {
 describe('a program that takes or prints too much', () => {
   it('is ended, and the error says so and keeps what it had printed', async () => {
     const { script, pid } = recordingPid('echo begun; exec sleep 60');
-    const error = await failure(tryProgram('sh', sh(script), { signal, timeoutMs: 400 }));
+    const error = await failure(tryProgram('sh', sh(script), { signal, timeoutMs: longEnoughToStartMs }));
     expect(error).toMatchObject({ timedOut: true, result: { stdout: 'begun\n' } });
-    expect(error.message).toContain('400 ms');
+    expect(error.message).toContain(`${longEnoughToStartMs} ms`);
     expectGone(pid());
   });
 
   it('is killed 2 s later when it ignores SIGTERM', async () => {
     const { script, pid } = recordingPid('trap "" TERM; while :; do sleep 0.1; done');
     const start = performance.now();
-    const error = await failure(tryProgram('sh', sh(script), { signal, timeoutMs: 200 }));
+    const error = await failure(tryProgram('sh', sh(script), { signal, timeoutMs: longEnoughToStartMs }));
     expect(error.timedOut).toBe(true);
-    expect(performance.now() - start).toBeGreaterThan(2_100);
+    expect(performance.now() - start).toBeGreaterThan(longEnoughToStartMs + 1_900);
     expectGone(pid());
   });
 
   // What a program leaves behind may hold its output open for ever.
   const leftBehind = 'sleep 30 & echo $! >"$0"';
   it.each([
-    ['has ended but left a process with its output', leftBehind, { timeoutMs: 300 }, true],
+    ['has ended but left a process with its output', leftBehind, { timeoutMs: longEnoughToStartMs }, true],
     [
       'ignores SIGTERM and has a child with its output',
       `trap "" TERM; ${leftBehind}; while :; do sleep 0.1; done`,
-      { timeoutMs: 300 },
+      { timeoutMs: longEnoughToStartMs },
       true,
     ],
     ['prints too much and has a child with its output', `${leftBehind}; exec yes`, { maxOutputBytes: 1_000 }, false],
