@@ -1,48 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { makeCgroups, type Cgroups } from '../../../src/cgroup/cgroup.ts';
-import { layoutFromMounts } from '../../../src/cgroup/hierarchies.ts';
 import { randomId } from '../../../src/lib/ids.ts';
 import { tempDir } from '../../lib/temp.ts';
 import { waitFor } from '../../lib/wait.ts';
+import { groupsBelow, layout, parentGroup, v2Line, waiting } from './groups.ts';
 
-const mounts = readFileSync('/proc/self/mounts', 'utf8');
-const layout = layoutFromMounts(mounts) ?? { version: 1 as const, hierarchies: [] };
-const v2Line = mounts.split('\n').find((line) => line.split(' ')[2] === 'cgroup2');
 const limits = { cpuQuotaUs: 20_000, cpuPeriodUs: 100_000, cpuShares: 256, memoryLimitBytes: 32 * 2 ** 20 };
-
-/** A parent of the test's own, removed with what is left below it. */
-function parentGroup(): string {
-  const name = `vmlet-test-${randomBytes(6).toString('hex')}`;
-  onTestFinished(() => {
-    for (const { dir } of layout.hierarchies) {
-      for (const group of groupsBelow(join(dir, name)).toReversed()) rmdirSync(group);
-    }
-  });
-  return `/${name}`;
-}
-
-function groupsBelow(dir: string): readonly string[] {
-  if (!existsSync(dir)) return [];
-  const entries = readdirSync(dir, { recursive: true, withFileTypes: true });
-  return [dir, ...entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))];
-}
-
-/** A process that waits for a line before it runs `then`. */
-async function waiting(then: string): Promise<{ child: ChildProcess; pid: number; go: () => void }> {
-  const child = spawn('sh', ['-c', `read line; ${then}`], { stdio: ['pipe', 'ignore', 'ignore'] });
-  const ended = once(child, 'exit');
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  await once(child, 'spawn');
-  return { child, pid: child.pid ?? 0, go: () => void child.stdin?.write('go\n') };
-}
 
 /** `hierarchy:path` lines of a process that end in a path. */
 function placesOf(pid: number, path: string): readonly string[] {
