@@ -8,8 +8,8 @@ export interface OpenFiles {
 }
 
 /**
- * Counts what processes have open (proc(5), /proc/PID/fd); one that has ended has nothing. Synchronous on purpose: a link of procfs is
- * read in a microsecond or two, a turn through the thread pool takes ten times that.
+ * Counts what processes have open (proc(5), /proc/PID/fd); one that has ended has nothing. Synchronous on purpose, as
+ * `readGroup` is: a link of procfs is read in a microsecond or two.
  */
 export function countOpenFiles(pids: readonly number[]): OpenFiles {
   let [fileDescriptors, sockets] = [0, 0];

@@ -56,11 +56,11 @@ export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups 
       return memory ? countOf(await readGroupFile(dirIn(memory, place), 'memory.oom_control'), 'oom_kill') : 0;
     },
     async usage(place) {
-      const texts = await readGroup(filesIn(leafFilesV1, [...place.parent, place.leaf]));
+      const texts = readGroup(filesIn(leafFilesV1, [...place.parent, place.leaf]));
       return texts && leafUsage(texts, leafTextsV1);
     },
     async groupUsage(path) {
-      const texts = await readGroup(filesIn(groupFilesV1, path));
+      const texts = readGroup(filesIn(groupFilesV1, path));
       return texts && groupUsageV1(texts);
     },
     async remove(place) {

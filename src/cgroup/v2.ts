@@ -43,11 +43,11 @@ export function makeLeafGroupsV2(root: string): LeafGroups {
     },
     oomKills: async (place) => countOf(await readGroupFile(dirOf(place), 'memory.events'), 'oom_kill'),
     async usage(place) {
-      const texts = await readGroup(leafFilesV2.map((file) => [dirOf(place), file]));
+      const texts = readGroup(leafFilesV2.map((file) => [dirOf(place), file]));
       return texts && leafUsage(texts, leafTextsV2);
     },
     async groupUsage(path) {
-      const texts = await readGroup(groupFilesV2.map((file) => [join(root, ...path), file]));
+      const texts = readGroup(groupFilesV2.map((file) => [join(root, ...path), file]));
       return texts && groupUsageV2(texts);
     },
     async remove(place) {
