@@ -18,6 +18,12 @@ export interface CallReport {
   readonly seconds: number;
 }
 
+/** Who counts calls. Called synchronously; must not throw. */
+export interface CallHooks {
+  readonly onCallStarted?: (path: string) => void;
+  readonly onCall?: (report: CallReport) => void;
+}
+
 /** A server that listens. */
 export interface CriServer {
   /** Takes no more calls, lets those under way end until `graceMs` is over, then breaks them off. Removes the socket. */
@@ -30,7 +36,7 @@ export interface CriServer {
  */
 export async function serveCri(
   options: { readonly socketPath: string },
-  deps: { readonly table: CriTable; readonly log: Log; readonly onCall?: (report: CallReport) => void },
+  deps: { readonly table: CriTable; readonly log: Log } & CallHooks,
 ): Promise<CriServer> {
   await removeStaleSocket(options.socketPath);
   const server = new grpc.Server({
@@ -141,6 +147,7 @@ async function pump(
 
 function reporter(path: string, deps: Deps): (code: grpc.status) => void {
   const start = performance.now();
+  deps.onCallStarted?.(path);
   return (code) => {
     const seconds = (performance.now() - start) / 1_000;
     deps.log.debug({ path, code, seconds }, 'call');

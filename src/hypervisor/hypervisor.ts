@@ -6,6 +6,7 @@ import { makeLibvirtClient } from '../libvirt/libvirt.ts';
 import type { Condition } from '../model/condition.ts';
 import type { GuestReport } from '../model/container.ts';
 import { asVmletError } from './failures.ts';
+import { countConnections, noHooks, type HypervisorHooks } from './hooks.ts';
 import { makeLifeCycle, type LifeCycle } from './life-cycle.ts';
 import type { ObservedVm } from './observed-vm.ts';
 import { makeOwnLibvirtd } from './own-libvirtd.ts';
@@ -16,6 +17,7 @@ import { followEvents, type VmEvents } from './vm-events.ts';
 import { kvmGroup } from './vm-files.ts';
 import { findVm, listVms } from './vms.ts';
 
+export type { HypervisorHooks } from './hooks.ts';
 export type { ObservedVm, VmEndCause, VmEvent } from './observed-vm.ts';
 export type { GuestReports } from './report-port.ts';
 export type { VmSpec } from './vm-spec.ts';
@@ -59,22 +61,36 @@ export interface HypervisorOptions {
   /** For libvirtd's socket and pid files; made 0711. */
   readonly runtimeDir: string;
   /** A libvirtd that somebody else runs; vmlet then never starts one. */
-  readonly external?: { readonly socketPath: string; readonly runDir: string };
+  readonly external?: {
+    readonly socketPath: string;
+    readonly runDir: string;
+    /** What to open there; default `qemu:///system`. */
+    readonly uri?: string;
+  };
   /** The node's boot id (proc(5)). */
   readonly bootId: string;
 }
 
 /** Connects in the background; nothing is started before `start`. Throws INVALID when the host has no group `kvm`. */
-export async function makeHypervisor(options: HypervisorOptions, deps: { readonly log: Log }): Promise<HypervisorService> {
-  const { log } = deps;
+export async function makeHypervisor(
+  options: HypervisorOptions,
+  deps: { readonly log: Log; readonly hooks?: HypervisorHooks },
+): Promise<HypervisorService> {
+  const { log, hooks = noHooks } = deps;
   const { external, stateDir, runtimeDir } = options;
   const gid = await kvmGroup();
   for (const dir of [stateDir, runtimeDir]) await mkdir(dir, { recursive: true, mode: 0o711 });
-  const own = external ? undefined : makeOwnLibvirtd({ stateDir, runDir: runtimeDir }, { log });
+  const own = external ? undefined : makeOwnLibvirtd({ stateDir, runDir: runtimeDir }, { log, onStarted: hooks.onLibvirtdStarted });
   const places = own ?? { socketPath: external?.socketPath ?? '', runDir: external?.runDir ?? '', logDir: '/var/log/libvirt' };
-  const client = makeLibvirtClient({ socketPath: places.socketPath });
+  const client = makeLibvirtClient({
+    socketPath: places.socketPath,
+    onCallStarted: hooks.onLibvirtCallStarted,
+    onCall: hooks.onLibvirtCall,
+    ...(external?.uri === undefined ? {} : { uri: external.uri }),
+  });
+  countConnections(client, hooks);
   const readiness = watchReadiness(options, client, { log });
-  const events = followEvents(client);
+  const events = followEvents(client, hooks.onVmEvent);
   const lifeCycle = makeLifeCycle({ client, readiness, ...places });
 
   return {

@@ -30,8 +30,8 @@ export interface OwnLibvirtd {
 const checkEveryMs = 500;
 const longestPauseMs = 30_000;
 
-/** Nothing runs yet. The directories are 0711 of root: QEMU, under an uid of its own, has sockets below them. */
-export function makeOwnLibvirtd(places: LibvirtdPlaces, deps: { readonly log: Log }): OwnLibvirtd {
+/** Nothing runs yet; `onStarted` is told of each start. The directories are 0711 of root: QEMU, under an uid of its own, has sockets below them. */
+export function makeOwnLibvirtd(places: LibvirtdPlaces, deps: { readonly log: Log; readonly onStarted: () => void }): OwnLibvirtd {
   const { log } = deps;
   let process: HelperIdentity | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -53,6 +53,7 @@ export function makeOwnLibvirtd(places: LibvirtdPlaces, deps: { readonly log: Lo
     notBefore = performance.now() + Math.min(longestPauseMs, checkEveryMs * 2 ** failures);
     failures += 1;
     process = await launch(places);
+    deps.onStarted();
     log.info({ pid: process.pid, starts: failures }, 'libvirtd started');
   }
 

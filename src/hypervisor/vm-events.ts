@@ -1,4 +1,5 @@
 import type { DomainEvent, LibvirtClient } from '../libvirt/libvirt.ts';
+import type { HypervisorHooks } from './hooks.ts';
 import type { VmEvent } from './observed-vm.ts';
 import { eventBodyOf, tellsPanic } from './vm-state.ts';
 
@@ -14,7 +15,7 @@ export interface VmEvents {
 const vmName = /^vmlet-[0-9a-f]{12}$/;
 
 /** Tells of libvirt's events as what happens to VMs. libvirt gives no time: it is taken when the event arrives. */
-export function followEvents(client: LibvirtClient): VmEvents {
+export function followEvents(client: LibvirtClient, onVmEvent: HypervisorHooks['onVmEvent']): VmEvents {
   const listeners = new Set<(event: VmEvent) => void>();
   const panicked = new Set<string>();
 
@@ -25,6 +26,7 @@ export function followEvents(client: LibvirtClient): VmEvents {
     if (tellsPanic(event)) panicked.add(name);
     if (!body) return;
     if (body.kind === 'stopped' || body.kind === 'started') panicked.delete(name);
+    onVmEvent(body.kind, listeners.size > 0);
     const told: VmEvent = { ...body, name, atNs: BigInt(Date.now()) * 1_000_000n };
     for (const listener of listeners) listener(told);
   });

@@ -5,12 +5,14 @@ import { makeDoor } from './door.ts';
 import type { Resolver } from './http-get.ts';
 import type { PullProgress } from './progress.ts';
 import { makePulls } from './pull.ts';
+import type { PullHooks } from './pull-hooks.ts';
 import { compileSources, type ImageSource } from './source-map.ts';
 import { openStore } from './store.ts';
 import { makeUsageSampler } from './usage.ts';
 import { renewVerdicts } from './verdicts.ts';
 
 export type { ImageSource } from './source-map.ts';
+export type { PullHooks } from './pull-hooks.ts';
 export type { PullProgress } from './progress.ts';
 
 /** Space that the store uses, for CRI's ImageFsInfo. */
@@ -70,6 +72,7 @@ export interface ImagesDeps {
   /** Resolves host names; default: as the system does. */
   readonly resolver?: Resolver;
   readonly openRecords?: OpenRecords;
+  readonly hooks?: PullHooks;
 }
 
 /** Images whose background work can be ended. */

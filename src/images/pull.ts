@@ -12,6 +12,7 @@ import type { Resolver } from './http-get.ts';
 import { digestOfText, imageIdOf, type NameRecord } from './image-record.ts';
 import { throttleProgress, type PullProgress } from './progress.ts';
 import { keyOf, parseReference, type Reference } from './reference.ts';
+import { countBytes, countPulls, noHooks, type PullHooks } from './pull-hooks.ts';
 import type { Origin, SourceMap } from './source-map.ts';
 import type { Store } from './store.ts';
 import { hasQcow2Magic } from './qcow2-header.ts';
@@ -31,6 +32,7 @@ export interface PullDeps {
   readonly log: Log;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
   readonly resolver?: Resolver | undefined;
+  readonly hooks?: PullHooks | undefined;
 }
 
 /** Pulls under way. */
@@ -48,7 +50,7 @@ interface Fetched {
 
 /** Makes the pulls. One download an origin (address, format, digest) at a time, whatever the names that lead to it. */
 export function makePulls(options: PullOptions, deps: PullDeps): Pulls {
-  const { store, door, sources, log } = deps;
+  const { store, door, sources, log, hooks = noHooks } = deps;
   const flights = makeSingleFlight({ whenAbandoned: 'cancel' });
   const closing = new AbortController();
 
@@ -88,6 +90,8 @@ export function makePulls(options: PullOptions, deps: PullDeps): Pulls {
   async function fetchOrigin(text: string, wanted: { reference: Reference; origin: Origin }, signal: AbortSignal): Promise<Fetched> {
     const { reference, origin } = wanted;
     const known = knownOf(origin);
+    const showProgress = deps.onProgress && throttleProgress(text, deps.onProgress);
+    const count = countBytes(hooks);
     const path = join(store.layout.ingest, randomId());
     const started = performance.now();
     await using file = await open(path, 'wx+', 0o600);
@@ -98,7 +102,10 @@ export function makePulls(options: PullOptions, deps: PullDeps): Pulls {
           validators: known?.validators,
           ...options,
           reserve: async (bytes) => reserve(store.layout.root, bytes),
-          onBytes: deps.onProgress && throttleProgress(text, deps.onProgress),
+          onBytes: (receivedBytes, announced) => {
+            count(receivedBytes);
+            showProgress?.(receivedBytes, announced);
+          },
           resolver: deps.resolver,
         },
         file,
@@ -148,7 +155,7 @@ export function makePulls(options: PullOptions, deps: PullDeps): Pulls {
   }
 
   return {
-    pull,
+    pull: countPulls(hooks, pull),
     close: async () => {
       closing.abort(new DOMException('the image store is closing', 'AbortError'));
       await flights.settled();

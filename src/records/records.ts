@@ -12,6 +12,8 @@ export interface RecordsOptions<T> {
   readonly version: number;
   /** Checks a decoded record; throws with what is wrong. Big integers arrive as decimal strings. */
   readonly parse: (value: unknown) => T;
+  /** Told of each file that is read; for counting. */
+  readonly onRead?: () => void;
 }
 
 /** A file that could not be read as a record; it is left where it is. */
@@ -54,6 +56,7 @@ export async function openRecords<T>(options: RecordsOptions<T>): Promise<Record
     if (!name.endsWith('.json')) return;
     const id = name.slice(0, -'.json'.length);
     try {
+      options.onRead?.();
       records.set(id, parse(decodeRecord(await readFile(file, 'utf8'), version)));
     } catch (error) {
       unreadable.push({ id, file, problem: messageOf(error) });

@@ -62,6 +62,20 @@ function waiting(): { table: CriTable; started: Promise<void>; reason: Promise<u
 }
 
 describe('unary calls', () => {
+  test('are told when they come, before their handler runs', async () => {
+    const told: string[] = [];
+    const table = unary(async (request) => {
+      told.push('handled');
+      return request;
+    });
+    const socketPath = join(tempDir(), 's.sock');
+    const hooks = { onCallStarted: (started: string) => void told.push(started), onCall: () => void told.push('ended') };
+    const server = await serveCri({ socketPath }, { table, log: silentLog, ...hooks });
+    onTestFinished(async () => server.stop(0));
+    await connect(socketPath).raw(path, Buffer.alloc(0));
+    expect(told).toEqual([path, 'handled', 'ended']);
+  });
+
   test('carry bytes both ways and are reported once', async () => {
     const { client, reports } = await serve(echo);
     expect(await client.raw(path, Buffer.from([8, 1, 2, 3]))).toEqual(Buffer.from([8, 1, 2, 3]));

@@ -31,6 +31,22 @@ describe('records', () => {
     expect(statSync(join(dir, 'a.json')).mode & 0o777).toBe(0o600);
   });
 
+  it('tell of each file they read, when they are opened and never after', async () => {
+    const dir = tempDir();
+    const first = await open(dir);
+    await first.put('a', { text: 'one', at: 1n });
+    await first.put('b', { text: 'two', at: 2n });
+    writeFileSync(join(dir, 'bad.json'), 'not json');
+    writeFileSync(join(dir, 'c.json.new'), 'half');
+    let reads = 0;
+    const second = await openRecords({ dir, version: 2, parse, onRead: () => void (reads += 1) });
+    expect(reads).toBe(3);
+    await second.put('d', { text: 'four', at: 4n });
+    expect([second.get('a')?.text, second.all().size]).toEqual(['one', 3]);
+    await second.remove('a');
+    expect(reads).toBe(3);
+  });
+
   it('write one id in the order that was asked for', async () => {
     const dir = tempDir();
     const records = await open(dir);

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { PullHooks } from '../../../src/images/images.ts';
+import { hasCode } from '../../../src/model/errors.ts';
+import { startDiskServer } from '../../lib/disk-server.ts';
+import { openImages } from '../../lib/image-store.ts';
+import { newQcow2 } from '../../lib/qcow2.ts';
+
+const signal = AbortSignal.timeout(60_000);
+
+function counting(): { readonly hooks: PullHooks; readonly seen: { bytes: number; started: number; readonly ends: unknown[] } } {
+  const seen = { bytes: 0, started: 0, ends: [] as unknown[] };
+  const hooks: PullHooks = {
+    onPullStarted: () => void (seen.started += 1),
+    onPullEnded: (error) => void seen.ends.push(error),
+    onBytes: (bytes) => void (seen.bytes += bytes),
+  };
+  return { hooks, seen };
+}
+
+test('two pulls of one disk at once are two pulls and one download', async () => {
+  const server = await startDiskServer();
+  const bytes = newQcow2('64M');
+  server.answer('/disk', bytes);
+  const { hooks, seen } = counting();
+  const images = await openImages({ sources: [{ name: 'disk', format: 'qcow2', url: `${server.url}/disk` }] }, { hooks });
+  const pulls = [images.pull('disk', signal), images.pull('disk', signal)];
+  expect(seen).toEqual({ bytes: 0, started: 2, ends: [] });
+  await Promise.all(pulls);
+  expect(seen).toEqual({ bytes: bytes.length, started: 2, ends: [undefined, undefined] });
+  expect(server.requests).toHaveLength(1);
+});
+
+test('a pull that breaks off counts what has come and its error; so does one that nothing was asked for', async () => {
+  const server = await startDiskServer();
+  const bytes = newQcow2('64M');
+  let cut = (): void => undefined;
+  server.answer('/disk', (_request, response) => {
+    response.writeHead(200, { 'content-length': bytes.length });
+    response.write(bytes.subarray(0, 1_000));
+    cut = () => response.destroy();
+  });
+  const { hooks: plain, seen } = counting();
+  const hooks: PullHooks = {
+    ...plain,
+    onBytes: (count) => {
+      plain.onBytes(count);
+      if (seen.bytes === 1_000) cut();
+    },
+  };
+  const images = await openImages({ sources: [{ name: 'disk', format: 'qcow2', url: `${server.url}/disk` }] }, { hooks });
+  await expect(images.pull('disk', signal)).rejects.toThrow('announced');
+  await expect(images.pull('unknown', signal)).rejects.toThrow('unknown');
+  expect([seen.bytes, seen.started]).toEqual([1_000, 2]);
+  expect([hasCode(seen.ends[0], 'PULL_FAILED'), hasCode(seen.ends[1], 'INVALID')]).toEqual([true, true]);
+});
