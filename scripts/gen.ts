@@ -30,8 +30,10 @@ async function generatePages(out: string): Promise<void> {
   // Imported late: these modules need src/gen, which may be stale until it has been written once.
   const { renderConfigDocs } = await import('../src/config/config.ts');
   const { renderSupportDocs } = await import('../src/cri/cri.ts');
+  const { renderMetricsDocs } = await import('../src/metrics/metrics.ts');
   writeFileSync(join(out, 'configuration.md'), renderConfigDocs());
   writeFileSync(join(out, 'cri-support.md'), renderSupportDocs());
+  writeFileSync(join(out, 'metrics.md'), renderMetricsDocs());
 }
 
 function files(): string[] {

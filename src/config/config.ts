@@ -8,6 +8,7 @@ import { configSchema, type Config } from './schema.ts';
 
 export type { Config } from './schema.ts';
 export { renderConfigDocs } from './docs.ts';
+export { parseListen } from './values.ts';
 
 /** Where configuration is read from, lowest precedence first: file, drop-ins, environment, flags. */
 export interface ConfigSources {

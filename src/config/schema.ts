@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, durationMs, path, socketPath } from './values.ts';
+import { bytes, durationMs, listenAddress, path, socketPath } from './values.ts';
 
 const source = z
   .strictObject({
@@ -89,6 +89,13 @@ export const configSchema = z.strictObject({
       maxBacklog: bytes
         .default(256 * 2 ** 20)
         .describe('console output that may wait to be logged; more is cut, and the log says how much'),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      listen: listenAddress
+        .default('127.0.0.1:9471')
+        .describe('IP address and port of Prometheus metrics, /healthz and /readyz over HTTP, without authentication; off: not served'),
     })
     .prefault({}),
 });

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseBytes } from '../lib/quantity.ts';
 
@@ -31,3 +32,27 @@ export const durationMs = z.union([z.int(), z.string()]).transform((value, conte
   context.addIssue('must be a duration like 500ms, 30s or 5m (1ms to 24h)');
   return z.NEVER;
 });
+
+/** An IP address without brackets, and a TCP port (0: any free one). */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Reads `ADDRESS:PORT` or `off`; `undefined` for anything else. The address is a number, IPv6 in brackets: a name may mean another address
+ * tomorrow, and to be reached from elsewhere must be asked for (`0.0.0.0:PORT`).
+ */
+export function parseListen(text: string): ListenAddress | 'off' | undefined {
+  if (text === 'off') return 'off';
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(text);
+  const [, inBrackets, plain, digits] = match ?? [];
+  const host = inBrackets ?? plain ?? '';
+  const port = Number(digits);
+  return isIP(host) === (inBrackets === undefined ? 4 : 6) && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** As `parseListen` reads it. */
+export const listenAddress = z
+  .string()
+  .refine((value) => parseListen(value) !== undefined, 'must be ADDRESS:PORT with an IP address (0.0.0.0:9471, [::1]:9471), or off');

@@ -12,6 +12,7 @@ import { makeNetwork, type Network } from '../network/network.ts';
 import { makePods, type PodsService } from '../pods/pods.ts';
 import { makeVolumes } from '../volumes/volumes.ts';
 import { openDecorated, undecorated, type Decorate } from './decorate.ts';
+import type { Hooks } from './hooks.ts';
 import { progressLog } from './progress-log.ts';
 import { overheadBytes } from './overhead.ts';
 
@@ -24,17 +25,29 @@ export interface Parts {
   readonly cri: CriDeps;
 }
 
+/** What the rooms get beside the configuration. */
+export interface Surroundings {
+  /** The node's boot id (proc(5)). */
+  readonly bootId: string;
+  readonly log: Log;
+  readonly hooks: Hooks;
+  readonly decorate?: Decorate | undefined;
+}
+
 /** Builds every room from the configuration. Opens records and stores; starts no process and serves nothing. */
-export async function compose(config: Config, bootId: string, log: Log, decorate: Decorate = undecorated): Promise<Parts> {
+export async function compose(config: Config, { bootId, log, hooks, decorate = undecorated }: Surroundings): Promise<Parts> {
   const { stateDir, runtimeDir } = config;
   // QEMU opens disks and sockets by path, as an uid of its own: it must get through.
   for (const dir of [stateDir, runtimeDir]) await mkdir(dir, { recursive: true, mode: 0o711 });
-  const opening = { openRecords: openDecorated(decorate) };
+  const opening = { openRecords: openDecorated(decorate, hooks.onRecordRead) };
   const named = (room: string): { readonly log: Log } => ({ log: log.child({ room }) });
 
-  const hypervisor = decorate('hypervisor', await makeHypervisor(hypervisorOptions(config, bootId), named('hypervisor')));
+  const hypervisor = decorate(
+    'hypervisor',
+    await makeHypervisor(hypervisorOptions(config, bootId), { ...named('hypervisor'), hooks: hooks.hypervisor }),
+  );
   const cgroups = decorate('cgroups', await makeCgroups({ driver: config.cgroupDriver }));
-  const imagesDeps = { ...named('images'), ...opening, onProgress: progressLog(named('images').log) };
+  const imagesDeps = { ...named('images'), ...opening, hooks: hooks.pulls, onProgress: progressLog(named('images').log) };
   const images = decorate('images', await makeImages(imagesOptions(config), imagesDeps));
   const network = decorate('network', await makeNetwork(networkOptions(config), { ...named('network'), ...opening }));
   const logs = decorate('logs', makeLogs({ maxBacklogBytes: config.console.maxBacklog }, named('logs')));

@@ -6,10 +6,13 @@ import { startCriServer } from '../cri/cri.ts';
 import { messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import { vmletVersion } from '../lib/version.ts';
+import { makeMetrics } from '../metrics/metrics.ts';
 import { compose } from './compose.ts';
 import type { Decorate } from './decorate.ts';
+import { hooksOf } from './hooks.ts';
 import { lockInstance } from './instance-lock.ts';
 import { makeLogger } from './logger.ts';
+import { makePhase, nodeStateOf, startMetrics } from './metering.ts';
 
 /** Longest wait for libvirtd and the probe of QEMU before recovery; Status then tells what is missing. */
 const hypervisorWaitMs = 60_000;
@@ -35,16 +38,23 @@ export async function runDaemon(config: Config, stop: AbortSignal, variation: Va
   await using ends = new AsyncDisposableStack();
   ends.use(await lockInstance(config.stateDir));
   const bootId = variation.bootId ?? (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  const parts = await compose(config, bootId, log, variation.decorate);
+  const metrics = makeMetrics();
+  const hooks = hooksOf(metrics);
+  const phase = makePhase(metrics, stop);
+  const parts = await compose(config, { bootId, log, hooks, decorate: variation.decorate });
   ends.defer(async () => ending(log, 'images', parts.images.close()));
   ends.defer(() => parts.network.close());
   ends.defer(async () => ending(log, 'hypervisor', parts.hypervisor.close()));
+  const metricsServer = await startMetrics(config.metrics.listen, metrics, nodeStateOf(parts, phase), log);
+  ends.defer(async () => ending(log, 'metrics', Promise.resolve(metricsServer?.close())));
   try {
     await parts.hypervisor.start(hypervisorWaitMs, stop);
     ends.defer(async () => ending(log, 'pods', parts.pods.close(AbortSignal.timeout(stopGraceMs))));
     await parts.pods.recover(AbortSignal.any([stop, AbortSignal.timeout(recoveryTimeoutMs)]));
     await mkdir(dirname(config.socket), { recursive: true });
-    const server = await startCriServer({ socketPath: config.socket }, parts.cri);
+    phase.opening();
+    const server = await startCriServer({ socketPath: config.socket }, parts.cri, hooks.calls);
+    phase.serving();
     ends.defer(async () => ending(log, 'CRI server', server.stop(stopGraceMs)));
   } catch (error) {
     if (!stop.aborted) throw error;

@@ -7,7 +7,7 @@ export type Decorate = <T extends object>(name: string, part: T) => T;
 /** Every room as it is. */
 export const undecorated: Decorate = (_name, part) => part;
 
-/** Opens records and has each kind decorated. */
-export function openDecorated(decorate: Decorate): OpenRecords {
-  return async (options) => decorate(`records.${basename(options.dir)}`, await openRecords(options));
+/** Opens records and has each kind decorated; `onRead` is told of each file that is read. */
+export function openDecorated(decorate: Decorate, onRead: () => void): OpenRecords {
+  return async (options) => decorate(`records.${basename(options.dir)}`, await openRecords({ ...options, onRead }));
 }

@@ -207,6 +207,7 @@ function configuration(options: NodeOptions, paths: Paths): Record<string, unkno
     runtimeDir: paths.runtimeDir,
     stateDir: paths.stateDir,
     domainType: 'qemu',
+    metrics: { listen: '127.0.0.1:0' }, // a free port each, told in the log: nodes run side by side
     images: { sources: [...sources, ...(options.sources?.(server) ?? [])] },
     cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir] },
   };

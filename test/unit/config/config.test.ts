@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig, renderConfigDocs, type Config } from '../../../src/config/config.ts';
+import { ConfigError, loadConfig, parseListen, renderConfigDocs, type Config } from '../../../src/config/config.ts';
 import { configKeys, variableOf } from '../../../src/config/environment.ts';
 import { tempDir } from '../../lib/temp.ts';
 
@@ -104,9 +104,38 @@ describe('configuration', () => {
     ['libvirt.socket without runDir', 'libvirt: {socket: /x}', 'socket and runDir must be given together'],
     ['a socket path that is too long', `socket: /${'x'.repeat(120)}`, 'at most 100 bytes'],
     ['a path with dots', 'stateDir: /var/../etc', 'without "." and ".."'],
+    ['metrics on a name', 'metrics: {listen: "localhost:9471"}', 'ADDRESS:PORT with an IP address'],
+    ['metrics on all addresses without saying so', 'metrics: {listen: ":9471"}', 'ADDRESS:PORT with an IP address'],
+    ['metrics without a port', 'metrics: {listen: 127.0.0.1}', 'ADDRESS:PORT with an IP address'],
+    ['metrics switched off by a boolean', 'metrics: {listen: false}', 'metrics.listen'],
     ['a duration without unit that makes sense', 'cni: {timeout: soon}', 'must be a duration'],
   ])('refuses %s', (_name, file, message) => {
     expect(problemsOf({ file }).join('\n')).toContain(message);
+  });
+
+  it.each([
+    ['off', 'off'],
+    ['127.0.0.1:9471', { host: '127.0.0.1', port: 9471 }],
+    ['0.0.0.0:0', { host: '0.0.0.0', port: 0 }],
+    ['[::1]:9471', { host: '::1', port: 9471 }],
+    ['[::]:65535', { host: '::', port: 65_535 }],
+    ['::1:9471', undefined],
+    ['[127.0.0.1]:9471', undefined],
+    ['127.0.0.1:65536', undefined],
+    ['127.0.0.1:-1', undefined],
+    ['127.0.0.1: 9471', undefined],
+    ['256.0.0.1:9471', undefined],
+    ['*:9471', undefined],
+    ['9471', undefined],
+    ['', undefined],
+    ['OFF', undefined],
+  ])('reads the address %j', (text, expected) => {
+    expect(parseListen(text)).toEqual(expected);
+  });
+
+  it('serves metrics on loopback alone by default', () => {
+    expect(load({}).metrics.listen).toBe('127.0.0.1:9471');
+    expect(load({ file: 'metrics: {listen: off}' }).metrics.listen).toBe('off');
   });
 
   it('refuses a file that was named and is missing', () => {
