@@ -5,7 +5,7 @@ export { containerConfig } from './container-config.ts';
 export { joinLines, parseLog, readLog } from './cri-log.ts';
 export { podFromManifest } from './manifest.ts';
 export { foreignCgroups, removeCgroupTree } from './pod-cgroup.ts';
-export { containerStatus, deletePod, runPod, startContainer, stateNumbers } from './play.ts';
+export { containerStatus, deletePod, runPod, startContainer, startSandbox, stateNumbers } from './play.ts';
 export type { ContainerStatus, Kubelet, Progress, RunningContainer, RunningPod } from './play.ts';
 export type { Pod } from './pod.ts';
 export { podCgroup, sandboxConfig } from './sandbox-config.ts';

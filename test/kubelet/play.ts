@@ -59,9 +59,17 @@ export const deadlineMs = { usual: 120_000, runPodSandbox: 240_000 } as const;
  * was made by then is still there.
  */
 export async function runPod(kubelet: Kubelet, pod: Pod, options: RunOptions = {}): Promise<RunningPod> {
+  await requireReady(kubelet, options);
+  const running = await startSandbox(kubelet, pod, options);
+  const containers: RunningContainer[] = [];
+  for (const container of pod.containers) containers.push(await startContainer(kubelet, running, container, options));
+  return { ...running, containers };
+}
+
+/** Makes a pod's files, cgroup and sandbox: the beginning of `runPod`, or what follows when a sandbox has died. */
+export async function startSandbox(kubelet: Kubelet, pod: Pod, options: RunOptions = {}): Promise<RunningPod> {
   const { on = () => undefined, sandboxAttempt = 0 } = options;
   const call = callOptions(options.signal);
-  await requireReady(kubelet, options);
   await makePodFiles(kubelet.settings, pod);
   await makePodCgroup(podCgroup(kubelet.settings, pod));
   const { runtime } = kubelet.client;
@@ -73,10 +81,7 @@ export async function runPod(kubelet: Kubelet, pod: Pod, options: RunOptions = {
   const status = checkSandbox((await runtime.podSandboxStatus({ podSandboxId: sandboxId }, call)).status, pod);
   const ips = [status.network?.ip ?? '', ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)];
   on({ stage: 'sandbox', sandboxId, ip: ips[0] ?? '' });
-  const running: RunningPod = { pod, sandboxId, sandboxAttempt, ips, containers: [] };
-  const containers: RunningContainer[] = [];
-  for (const container of pod.containers) containers.push(await startContainer(kubelet, running, container, options));
-  return { ...running, containers };
+  return { pod, sandboxId, sandboxAttempt, ips, containers: [] };
 }
 
 /** Starts one container of a pod whose sandbox is there: its first start, or a restart with the next `attempt`. */
