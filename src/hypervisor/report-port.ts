@@ -11,7 +11,8 @@ export interface GuestReports {
   readonly close: () => void;
 }
 
-const retryMs = 500;
+/** Pause before the next attempt: short after a connection, doubling while there is nobody. */
+const retryMs = { min: 250, max: 10_000 } as const;
 
 /**
  * Connects to a VM's report port and listens, again and again while nobody closes it: what a guest writes while nobody is connected
@@ -22,6 +23,7 @@ export function followReports(socketPath: string, listener: (report: GuestReport
   let socket: Socket | undefined;
   let retry: NodeJS.Timeout | undefined;
   let isClosed = false;
+  let pauseMs: number = retryMs.min;
 
   function open(): void {
     const reader = makeReportReader();
@@ -38,7 +40,8 @@ export function followReports(socketPath: string, listener: (report: GuestReport
     });
     socket.on('close', () => {
       if (wasConnected) over.resolve();
-      if (!isClosed) retry = setTimeout(open, retryMs).unref();
+      pauseMs = wasConnected ? retryMs.min : Math.min(2 * pauseMs, retryMs.max);
+      if (!isClosed) retry = setTimeout(open, pauseMs).unref();
     });
   }
 

@@ -1,11 +1,13 @@
 import type { Figure } from './figure.ts';
 import { overlay } from './overlay.ts';
+import { scale } from './scale.ts';
 import { startOverhead } from './start-overhead.ts';
 
 /** Benchmarks by name, in the order in which they run. Each answers its figures and leaves the machine as it found it. */
 const benchmarks: ReadonlyMap<string, (signal: AbortSignal) => Promise<readonly Figure[]>> = new Map([
   ['start-overhead', startOverhead],
   ['overlay', overlay],
+  ['scale', scale],
 ]);
 
 const misused = 2;

@@ -49,6 +49,24 @@ export function ratioFigure(
   };
 }
 
+/** A figure that is judged by itself: its p50 against the bar, if there is one. */
+export function absoluteFigure(
+  what: { readonly bench: string; readonly metric: string; readonly unit: string; readonly bar?: number; readonly load: number },
+  samples: readonly number[],
+): Figure {
+  const value = rounded(percentile(samples, 0.5), 3);
+  return {
+    bench: what.bench,
+    metric: what.metric,
+    value,
+    unit: what.unit,
+    ...(what.bar === undefined ? {} : { bar: what.bar, pass: value <= what.bar }),
+    ...(samples.length > 1 ? { p50: value, p99: rounded(percentile(samples, 0.99), 3) } : {}),
+    n: samples.length,
+    load: rounded(what.load, 2),
+  };
+}
+
 function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
