@@ -44,6 +44,11 @@ export interface ContainerConfig {
  */
 export type ContainerState = 'CREATING' | 'CREATED' | 'RUNNING' | 'EXITED' | 'UNKNOWN';
 
+/** True for the states in which a VM may run. */
+export function mayRun(state: ContainerState | undefined): boolean {
+  return state === 'RUNNING' || state === 'UNKNOWN';
+}
+
 /** Why a VM ended; the words containerd uses. */
 export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError' | 'Unknown';
 

@@ -3,6 +3,7 @@ import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
 import type { Condition } from '../model/condition.ts';
 import type { NetworkAttachment } from '../model/network.ts';
+import type { SandboxMetadata } from '../model/sandbox.ts';
 import type { NicCounters } from '../model/statistics.ts';
 import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
@@ -51,6 +52,8 @@ export interface Network {
   readonly attach: (request: AttachRequest, signal: AbortSignal) => Promise<NetworkAttachment>;
   /** The attachment of a sandbox, from memory; `undefined` when there is none. */
   readonly attachment: (sandboxId: string) => NetworkAttachment | undefined;
+  /** Whose network it is, as recorded before it was made; `undefined` for an unknown sandbox. */
+  readonly metadata: (sandboxId: string) => SandboxMetadata | undefined;
   /** True while the sandbox's netns exists (after a reboot of the node it does not). */
   readonly isAlive: (sandboxId: string) => Promise<boolean>;
   /** Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. */
@@ -115,6 +118,7 @@ export async function makeNetwork(
     condition: directory.condition,
     attach: async (request, signal) => underLock(request.sandboxId, async () => attach(parts, request, signal), signal),
     attachment: (sandboxId) => records.get(sandboxId)?.added?.attachment,
+    metadata: (sandboxId) => records.get(sandboxId)?.subject.metadata,
     isAlive: async (sandboxId) => {
       const record = records.get(sandboxId);
       return record !== undefined && namespaces.isAlive(record.netnsPath);

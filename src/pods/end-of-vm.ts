@@ -1,6 +1,6 @@
 import { messageOf } from '../lib/errno.ts';
 import { makeCleanupStack } from '../lib/cleanup-stack.ts';
-import type { Container } from '../model/container.ts';
+import { mayRun, type Container } from '../model/container.ts';
 import { finishConsole, followConsole } from './console.ts';
 import type { PodsContext } from './context.ts';
 import { exitOf, type EndFacts } from './exit.ts';
@@ -16,12 +16,12 @@ export interface ObservedEnd {
 
 /**
  * Records that a VM has ended, once: log drained, then EXITED on disk, then what only a running VM needs is removed. Called with the
- * sandbox's lock held; a container that is not RUNNING is left alone.
+ * sandbox's lock held; a container whose VM cannot run is left alone.
  */
 export async function recordEndLocked(context: PodsContext, containerId: string, end: ObservedEnd): Promise<void> {
   const { store, log } = context;
   const container = store.containers.get(containerId);
-  if (container?.state !== 'RUNNING') return;
+  if (!container || !mayRun(container.state)) return;
   const facts = await gatherFacts(context, container, end);
   await passOnMessage(context, container, facts);
   await drainConsole(context, container);

@@ -1,11 +1,13 @@
+import type { ObservedVm } from '../hypervisor/hypervisor.ts';
 import { messageOf } from '../lib/errno.ts';
 import { withTimeout } from '../lib/signals.ts';
-import type { Container } from '../model/container.ts';
+import { mayRun, type Container } from '../model/container.ts';
 import { followConsole } from './console.ts';
 import { useCaseTimeoutMs, type PodsContext } from './context.ts';
 import { removeFiles } from './create-container.ts';
 import { clearRunningPartsLocked, recordEndLocked } from './end-of-vm.ts';
 import { followReports } from './reports.ts';
+import { salvage } from './recovery-unreadable.ts';
 import { placeHelpers } from './start-container.ts';
 import { planRecovery, strayVms, type RecoveryStep } from './recovery-plan.ts';
 
@@ -72,13 +74,14 @@ export async function recover(context: PodsContext, signal: AbortSignal): Promis
 /** Compares records with libvirt's VMs and mends what differs; also after libvirt was away, since events in the gap are lost. */
 export async function reconcile(context: PodsContext, signal: AbortSignal): Promise<void> {
   const { hypervisor, store, log } = context;
-  let observed;
+  let observed: readonly ObservedVm[] | undefined;
   try {
     observed = await hypervisor.list(signal);
   } catch (error) {
     log.warn({ error: messageOf(error) }, 'libvirt cannot be asked; VMs keep their recorded state until it is back');
-    return;
   }
+  await salvage(context, observed);
+  if (!observed) return;
   for (const vm of strayVms(store.containers.all(), observed)) {
     log.error({ domain: vm.name, identity: vm.identity }, 'a VM of vmlet has no record; it is left alone');
   }
@@ -142,7 +145,7 @@ async function recoverSandboxes(context: PodsContext, signal: AbortSignal): Prom
  */
 function liveTaps(context: PodsContext): ReadonlyMap<string, string | undefined> {
   const { store } = context;
-  const running = [...store.containers.all().values()].filter(({ state }) => state === 'RUNNING');
+  const running = [...store.containers.all().values()].filter(({ state }) => mayRun(state));
   const tapOf = new Map(running.map((container) => [container.sandboxId, container.vm.tap]));
   const ids = [...store.sandboxes.all().keys(), ...store.sandboxes.unreadable.map(({ id }) => id)];
   return new Map(ids.map((id) => [id, tapOf.get(id)]));

@@ -1,3 +1,4 @@
+import { mayRun } from '../model/container.ts';
 import type { PodsContext } from './context.ts';
 import { removeContainerLocked } from './remove-container.ts';
 import { stopNowLocked } from './stop-container.ts';
@@ -24,7 +25,7 @@ async function stopSandboxLocked(context: PodsContext, id: string, signal: Abort
   if (!sandbox) return;
   if (sandbox.state === 'READY') await store.sandboxes.put(id, { ...sandbox, state: 'NOTREADY' });
   for (const container of store.containersOf(id)) {
-    if (container.state === 'RUNNING') await stopNowLocked(context, container.id, 'the sandbox was stopped', signal);
+    if (mayRun(container.state)) await stopNowLocked(context, container.id, 'the sandbox was stopped', signal);
   }
   await network.detach(id, signal);
   if (sandbox.state === 'READY') log.info({ sandboxId: id }, 'sandbox stopped');

@@ -1,5 +1,6 @@
 import { withTimeout } from '../lib/signals.ts';
 import { messageOf } from '../lib/errno.ts';
+import { mayRun } from '../model/container.ts';
 import type { PodsContext } from './context.ts';
 import { recordEndLocked } from './end-of-vm.ts';
 
@@ -35,7 +36,7 @@ export async function stopContainer(context: PodsContext, stops: Stops, id: stri
     const container = store.containers.get(id);
     if (!container) return;
     await waitForStart(context, container.sandboxId, signal);
-    if (store.containers.get(id)?.state === 'RUNNING') await stopWithGrace(context, stops, id, signal);
+    if (mayRun(store.containers.get(id)?.state)) await stopWithGrace(context, stops, id, signal);
   } finally {
     stops.delete(id);
   }
@@ -45,7 +46,7 @@ export async function stopContainer(context: PodsContext, stops: Stops, id: stri
 export async function stopNowLocked(context: PodsContext, id: string, because: string, signal: AbortSignal): Promise<void> {
   const { store, hypervisor } = context;
   const container = store.containers.get(id);
-  if (container?.state !== 'RUNNING') return;
+  if (!container || !mayRun(container.state)) return;
   await hypervisor.destroy(container.vm.domainName, signal);
   const observed = await hypervisor.observe(container.vm.domainName, signal);
   // It may have powered off by itself in the last moment: then that is how it ended.
@@ -53,10 +54,12 @@ export async function stopNowLocked(context: PodsContext, id: string, because: s
 }
 
 async function stopWithGrace(context: PodsContext, stops: Stops, id: string, signal: AbortSignal): Promise<void> {
-  const { store, options, locks } = context;
+  const { store, options, locks, hypervisor } = context;
   const container = store.containers.get(id);
   if (!container) return;
-  for (;;) {
+  // Whether an UNKNOWN one runs is not on record.
+  const isOff = container.state === 'UNKNOWN' && (await hypervisor.observe(container.vm.domainName, signal))?.state === 'off';
+  while (!isOff) {
     const stop = stops.get(id);
     const leftMs = (stop?.deadlineMs ?? 0) - performance.now();
     if (!stop || leftMs <= 0) break;

@@ -1,9 +1,10 @@
 import { containerEvents, sandboxEvents, type ContainerEvent } from '../model/container-event.ts';
-import type { Container } from '../model/container.ts';
+import { mayRun, type Container } from '../model/container.ts';
 import { hasCode, invalid, VmletError } from '../model/errors.ts';
 import { sandboxKey, type Sandbox, type SandboxMetadata } from '../model/sandbox.ts';
 import type { Records } from '../records/records.ts';
 import { makeAnnouncer, watchRecords } from './events.ts';
+import { makeSalvagedRecords } from './salvaged-records.ts';
 
 /** Sandboxes and containers as they are on disk, read from memory. Hidden states stay inside the room. */
 export interface PodStore {
@@ -27,16 +28,28 @@ export interface PodStore {
   readonly removeContainer: (id: string) => Promise<void>;
   /** Tells of each durable change of a sandbox or container that callers can see. Answers a function that unsubscribes. */
   readonly onEvent: (listener: (event: ContainerEvent) => void) => () => void;
-  /** Waits until the container is not RUNNING any more (or gone). Throws the signal's reason. */
+  /** Shows a sandbox or container whose record cannot be read, until it is written or removed. */
+  readonly showSandbox: (sandbox: Sandbox) => void;
+  readonly showContainer: (container: Container) => void;
+  /** Waits until the container's VM does not run any more (or it is gone). Throws the signal's reason. */
   readonly ended: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
-/** Makes the store over opened records. */
-export function makePodStore(sandboxRecords: Records<Sandbox>, containerRecords: Records<Container>): PodStore {
+/** Records as they were opened, and where they are kept. */
+export interface OpenedRecords {
+  readonly dir: string;
+  readonly sandboxes: Records<Sandbox>;
+  readonly containers: Records<Container>;
+}
+
+/** Makes the store over opened records. Writes throw DISK_FULL when the disk is full or read-only. */
+export function makePodStore(opened: OpenedRecords): PodStore {
   const waiting = new Map<string, Set<() => void>>();
   const announcer = makeAnnouncer();
   const siblings = (sandboxId: string): Container[] => shownContainers().filter((container) => container.sandboxId === sandboxId);
 
+  const sandboxRecords = makeSalvagedRecords(opened.sandboxes, opened.dir);
+  const containerRecords = makeSalvagedRecords(opened.containers, opened.dir);
   const sandboxes = watchRecords(sandboxRecords, (before, after) => {
     const sandbox = after ?? before;
     if (!sandbox) return;
@@ -55,14 +68,14 @@ export function makePodStore(sandboxRecords: Records<Sandbox>, containerRecords:
   });
 
   function wake(id: string): void {
-    if (containers.get(id)?.state === 'RUNNING') return;
+    if (mayRun(containers.get(id)?.state)) return;
     for (const resolve of waiting.get(id) ?? []) resolve();
     waiting.delete(id);
   }
 
   async function ended(id: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (containers.get(id)?.state !== 'RUNNING') return;
+    if (!mayRun(containers.get(id)?.state)) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const others = waiting.get(id) ?? new Set();
     waiting.set(id, others.add(resolve));
@@ -79,11 +92,22 @@ export function makePodStore(sandboxRecords: Records<Sandbox>, containerRecords:
   const shownSandboxes = (): Sandbox[] => [...sandboxes.all().values()].filter(({ state }) => state !== 'CREATING').toSorted(byAge);
   const shownContainers = (): Container[] => [...containers.all().values()].filter(({ state }) => state !== 'CREATING').toSorted(byAge);
 
+  function findSandbox(id: string): Sandbox {
+    requireReadable(sandboxes, id);
+    return resolveId(id, sandboxes.get(id), shownSandboxes, 'sandbox');
+  }
+
+  function findContainer(id: string): Container {
+    requireReadable(containers, id);
+    return resolveId(id, containers.get(id), shownContainers, 'container');
+  }
+
   return {
     sandboxes,
     containers,
     containersOf: (sandboxId) => [...containers.all().values()].filter((container) => container.sandboxId === sandboxId),
     sandboxByKey: (metadata) => {
+      requireComplete(sandboxes); // one that cannot be read may be it
       const key = sandboxKey(metadata);
       return sandboxes
         .all()
@@ -103,13 +127,15 @@ export function makePodStore(sandboxRecords: Records<Sandbox>, containerRecords:
       requireComplete(containers);
       return shownContainers();
     },
-    sandbox: (id) => resolveId(id, sandboxes.get(id), shownSandboxes, 'sandbox'),
-    container: (id) => resolveId(id, containers.get(id), shownContainers, 'container'),
-    sandboxIdOf: (id) => (sandboxes.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownSandboxes, 'sandbox')))?.id,
-    containerIdOf: (id) => (containers.get(id) ?? unlessUnknown(() => resolveId(id, undefined, shownContainers, 'container')))?.id,
+    sandbox: findSandbox,
+    container: findContainer,
+    sandboxIdOf: (id) => (sandboxes.get(id) ?? unlessUnknown(() => findSandbox(id)))?.id,
+    containerIdOf: (id) => (containers.get(id) ?? unlessUnknown(() => findContainer(id)))?.id,
     putContainer: async (container) => containers.put(container.id, container),
     removeContainer: async (id) => containers.remove(id),
     onEvent: announcer.onEvent,
+    showSandbox: (sandbox) => sandboxRecords.show(sandbox.id, sandbox),
+    showContainer: (container) => containerRecords.show(container.id, container),
     ended,
   };
 }
@@ -119,7 +145,12 @@ function byAge(a: Sandbox | Container, b: Sandbox | Container): number {
 }
 
 function requireComplete(records: Pick<Records<never>, 'unreadable'>): void {
-  const [bad] = records.unreadable;
+  requireReadable(records, '');
+}
+
+/** Throws RECORDS_UNREADABLE when a record of this id, or of one that begins so, cannot be read: nobody may believe it gone. */
+function requireReadable({ unreadable }: Pick<Records<never>, 'unreadable'>, id: string): void {
+  const bad = unreadable.find((record) => record.id.startsWith(id));
   if (bad) throw new VmletError({ code: 'RECORDS_UNREADABLE', file: bad.file }, `${bad.file} cannot be read: ${bad.problem}`);
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../lib/errno.ts';
 import { removeDurably, writeDurably } from '../lib/durable-file.ts';
@@ -21,6 +21,8 @@ export interface UnreadableRecord {
   readonly id: string;
   readonly file: string;
   readonly problem: string;
+  /** When the file was written last, Unix time in nanoseconds; 0 when that cannot be told. */
+  readonly changedAtNs: bigint;
 }
 
 /**
@@ -59,7 +61,7 @@ export async function openRecords<T>(options: RecordsOptions<T>): Promise<Record
       options.onRead?.();
       records.set(id, parse(decodeRecord(await readFile(file, 'utf8'), version)));
     } catch (error) {
-      unreadable.push({ id, file, problem: messageOf(error) });
+      unreadable.push({ id, file, problem: messageOf(error), changedAtNs: await changeOf(file) });
     }
   }
 
@@ -93,4 +95,9 @@ export async function openRecords<T>(options: RecordsOptions<T>): Promise<Record
       }),
     unreadable,
   };
+}
+
+async function changeOf(file: string): Promise<bigint> {
+  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  return found?.mtimeNs ?? 0n;
 }

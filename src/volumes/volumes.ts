@@ -1,4 +1,5 @@
 import type { FileUsage } from '../model/statistics.ts';
+import { baseOf } from './overlay-base.ts';
 import { makeRootDisk, type RootDiskRequest } from './root-disk.ts';
 import { writeTerminationMessage } from './termination-log.ts';
 import { measureFiles } from './usage.ts';
@@ -12,6 +13,8 @@ export interface Volumes {
    * depend on the base's size. Replaces a leftover. Errors: INVALID when `sizeBytes` is under the base's (message has both), DISK_FULL.
    */
   readonly makeRootDisk: (request: RootDiskRequest, signal: AbortSignal) => Promise<void>;
+  /** The base that a root disk names, for a comparison; `undefined` when it names none. Throws the system's error. */
+  readonly baseOf: (path: string) => Promise<string | undefined>;
   /**
    * What files take on the disk, and the file system of `directory`, which they lie in or below. A file that is not there counts for
    * nothing; throws ENOENT's error when the directory is not.
@@ -23,5 +26,5 @@ export interface Volumes {
 
 /** Makes the room that makes disks. It keeps nothing in memory and needs root, to give files away. */
 export function makeVolumes(): Volumes {
-  return { makeRootDisk, writeTerminationMessage, usage: measureFiles };
+  return { makeRootDisk, baseOf, writeTerminationMessage, usage: measureFiles };
 }

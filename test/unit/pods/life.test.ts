@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VmletError } from '../../../src/model/errors.ts';
@@ -252,16 +252,6 @@ describe('a restart', () => {
     expect(again.sandboxes().map(({ id }) => id)).toEqual([sandbox]);
     await again.removeSandbox(sandbox, signal);
     expect(leftovers(world)).toEqual(nothing);
-  });
-
-  it('keeps the network of a sandbox whose record cannot be read, and lists nothing rather than less', async () => {
-    const world = makeWorld();
-    const { pods, sandbox } = await running(world);
-    await pods.close(AbortSignal.abort());
-    writeFileSync(join(world.dir, 'state/records/sandboxes', `${sandbox}.json`), '{"version":1,');
-    const again = await world.boot();
-    expect(world.calls).toContain(`recover network ${sandbox}`);
-    expect(() => again.sandboxes()).toThrow(sandbox);
   });
 
   it('makes a sandbox NOTREADY whose network is gone', async () => {

@@ -7,7 +7,7 @@ import type { ContainerConfig, GuestReport } from '../../../src/model/container.
 import { VmletError } from '../../../src/model/errors.ts';
 import type { Image } from '../../../src/model/image.ts';
 import type { NetworkAttachment } from '../../../src/model/network.ts';
-import type { SandboxConfig } from '../../../src/model/sandbox.ts';
+import type { SandboxConfig, SandboxMetadata } from '../../../src/model/sandbox.ts';
 import { makePods, type PodsDeps, type PodsService } from '../../../src/pods/pods.ts';
 import { tempDir } from '../../lib/temp.ts';
 import { containerOf, fileUsage, leafUsage, sandboxOf } from './samples.ts';
@@ -18,6 +18,8 @@ export interface World {
   readonly calls: string[];
   readonly vms: Map<string, { spec: VmSpec; state: ObservedVm['state']; endCause: VmEndCause | undefined }>;
   readonly attachments: Map<string, NetworkAttachment>;
+  /** Whose they are, as the network's records tell. */
+  readonly metadata: Map<string, SandboxMetadata>;
   readonly holds: Set<string>;
   /** Calls that fail, by name, with this error. */
   readonly failing: Map<string, Error>;
@@ -42,6 +44,7 @@ export function makeWorld(): World {
     calls: [],
     vms: new Map(),
     attachments: new Map(),
+    metadata: new Map(),
     holds: new Set(),
     failing: new Map(),
     holding: new Map(),
@@ -172,17 +175,20 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
     },
     network: {
       condition: () => readyNow,
-      attach: async ({ sandboxId }) => {
+      attach: async ({ sandboxId, metadata }) => {
         await called('attach');
+        world.metadata.set(sandboxId, metadata);
         const attachment = { ...attachmentOf(sandboxId) };
         world.attachments.set(sandboxId, attachment);
         return attachment;
       },
       attachment: (sandboxId) => world.attachments.get(sandboxId),
+      metadata: (sandboxId) => world.metadata.get(sandboxId),
       isAlive: async (sandboxId) => world.attachments.has(sandboxId),
       detach: async (sandboxId) => {
         await called('detach');
         world.attachments.delete(sandboxId);
+        world.metadata.delete(sandboxId);
       },
       makeTap: async () => called('makeTap'),
       joinTap: async () => called('joinTap'),
@@ -193,6 +199,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       close: () => undefined,
     },
     volumes: {
+      baseOf: async () => image.path,
       writeTerminationMessage: async (path, message) => called('termination message', `${path} ${message}`),
       makeRootDisk: async ({ path }) => {
         await called('makeRootDisk');

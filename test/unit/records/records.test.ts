@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openRecords, type Records } from '../../../src/records/records.ts';
@@ -66,7 +66,9 @@ describe('records', () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'bad.json'), text);
     const records = await open(dir);
-    expect(records.unreadable).toEqual([{ id: 'bad', file: join(dir, 'bad.json'), problem: expect.any(String) }]);
+    const file = join(dir, 'bad.json');
+    const changedAtNs = statSync(file, { bigint: true }).mtimeNs;
+    expect(records.unreadable).toEqual([{ id: 'bad', file, problem: expect.any(String), changedAtNs }]);
     expect(readFileSync(join(dir, 'bad.json'), 'utf8')).toBe(text);
     expect(records.all().size).toBe(0);
   });
