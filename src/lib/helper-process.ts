@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from './errno.ts';
 import { programPath } from './run-program.ts';
+import { spawnTurn } from './spawn-turn.ts';
 
 /**
  * A process that outlives the daemon, identified so that a reused pid is never mistaken for it:
@@ -23,6 +24,7 @@ export interface HelperOptions {
 
 /** Starts a program in a session of its own, detached from the daemon, and answers its identity. Throws when it cannot be executed. */
 export async function startHelper(program: string, args: readonly string[], options: HelperOptions): Promise<HelperIdentity> {
+  await spawnTurn();
   const out = openSync(options.logFile, 'a', 0o600);
   try {
     const child = spawn(program, args, {

@@ -1,6 +1,7 @@
 import { execa, type ResultPromise } from 'execa';
 import { messageOf } from './errno.ts';
 import { withTimeout } from './signals.ts';
+import { spawnTurn } from './spawn-turn.ts';
 
 /** What a program printed and how it ended. */
 export interface ProgramResult {
@@ -47,6 +48,7 @@ export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /** Runs a program without a shell and answers how it ended, whatever its exit status. Throws `ProgramError` if it did not run to its end. */
 export async function tryProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
+  await spawnTurn();
   options.signal.throwIfAborted();
   using within = withTimeout(options.signal, options.timeoutMs ?? 30_000, program);
   const running = execa(program, args, {

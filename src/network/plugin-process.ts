@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { isErrno } from '../lib/errno.ts';
+import { spawnTurn } from '../lib/spawn-turn.ts';
 import type { PluginRun } from './cni-failure.ts';
 
 /** How a plugin is run. */
@@ -20,6 +21,7 @@ const killAfterMs = 500;
  * Throws the system's error when it cannot be started, and the signal's reason when it was aborted.
  */
 export async function runPlugin(options: PluginProcess, signal: AbortSignal): Promise<PluginRun> {
+  await spawnTurn();
   signal.throwIfAborted();
   const child = spawn(options.program, [], { detached: true, env: { ...options.env }, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
   const closed = new Promise<{ exitCode: number | undefined; signal: string | undefined }>((resolve, reject) => {

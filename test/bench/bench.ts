@@ -1,4 +1,6 @@
+import { eventLoop } from './event-loop.ts';
 import type { Figure } from './figure.ts';
+import { leaks } from './leaks.ts';
 import { overlay } from './overlay.ts';
 import { scale } from './scale.ts';
 import { startOverhead } from './start-overhead.ts';
@@ -7,7 +9,9 @@ import { startOverhead } from './start-overhead.ts';
 const benchmarks: ReadonlyMap<string, (signal: AbortSignal) => Promise<readonly Figure[]>> = new Map([
   ['start-overhead', startOverhead],
   ['overlay', overlay],
+  ['event-loop', eventLoop],
   ['scale', scale],
+  ['leaks', leaks],
 ]);
 
 const misused = 2;
