@@ -8,7 +8,7 @@ import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { removeAllPods, runPod } from '../kubelet/kubelet.ts';
 import { scrape } from '../node/metrics.ts';
 import { startNode, type TestNode } from '../node/node.ts';
-import { residentBytes } from '../scale/node.ts';
+import { nodeOptions, residentBytes } from '../scale/node.ts';
 import { absoluteFigure, type Figure } from './figure.ts';
 import { pullImage } from './vm-starts.ts';
 
@@ -24,7 +24,7 @@ const built = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
  */
 export async function eventLoop(signal: AbortSignal): Promise<readonly Figure[]> {
   using boot = bootImages('halt');
-  const program = existsSync(built) ? { daemon: { program: built, env: () => ({ NODE_OPTIONS: '--max-semi-space-size=2' }) } } : {};
+  const program = existsSync(built) ? { daemon: { program: built, env: () => ({ NODE_OPTIONS: nodeOptions }) } } : {};
   await using node = await startNode({ images: boot.images, signal, ...program });
   await pullImage(node, bootImage('halt'), signal);
   await delay(settleMs, undefined, { signal });

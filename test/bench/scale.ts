@@ -1,7 +1,8 @@
 import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CriClient } from '../lib/cri-client.ts';
-import { cpuMs, makeTemplate, residentBytes, startScaleNode } from '../scale/node.ts';
+import { cpuMs, makeTemplate, residentBytes, startScaleNode, type ScaleNode } from '../scale/node.ts';
+import { hasContainerd, startContainerd } from './containerd.ts';
 import { absoluteFigure, ratioFigure, type Figure } from './figure.ts';
 import { timed } from './vm-starts.ts';
 
@@ -30,6 +31,7 @@ export async function scale(signal: AbortSignal): Promise<readonly Figure[]> {
       if (round >= 0) lists[side].push(ms);
     }
   }
+  const containerd = hasContainerd() ? await againstContainerd(few, signal) : [];
   await pollOften(few.client); // until the heap has found its size
   const before = residentBytes(few.pid);
   const cpuBefore = await cpuMs(few.pid);
@@ -37,6 +39,7 @@ export async function scale(signal: AbortSignal): Promise<readonly Figure[]> {
   const cpuAfter = await cpuMs(few.pid);
   const slope = (residentBytes(few.pid) - before) / mebibyte;
   return [
+    ...containerd,
     ratioFigure({ bench: 'scale', metric: 'lists-500 / lists-100', bar: 6, load: load() }, lists.many, lists.few),
     absoluteFigure({ bench: 'scale', metric: 'recovery-500 CPU until the socket answers', unit: 'ms', bar: 2_000, load: load() }, [
       many.startCpuMs,
@@ -45,6 +48,24 @@ export async function scale(signal: AbortSignal): Promise<readonly Figure[]> {
     absoluteFigure({ bench: 'scale', metric: 'memory-slope over 10,000 lists', unit: 'MiB', bar: 16, load: load() }, [slope]),
     absoluteFigure({ bench: 'scale', metric: 'CPU of a list with 100 pods', unit: 'ms', load: load() }, [(cpuAfter - cpuBefore) / 10_000]),
   ];
+}
+
+/** The same lists of as many pods from vmlet and from containerd; both clients take the bytes as they come. */
+async function againstContainerd(vmlet: ScaleNode, signal: AbortSignal): Promise<readonly Figure[]> {
+  await using containerd = await startContainerd(100, signal);
+  const samples = { vmlet: [] as number[], containerd: [] as number[] };
+  for (let round = -warmUps; round < rounds; round += 1) {
+    for (const side of round % 2 === 0 ? (['vmlet', 'containerd'] as const) : (['containerd', 'vmlet'] as const)) {
+      const ms = await timed(async () => pollRaw((side === 'vmlet' ? vmlet : containerd).client));
+      if (round >= 0) samples[side].push(ms);
+    }
+  }
+  const what = { bench: 'scale', metric: 'lists-100 / containerd', bar: 1, load: loadavg()[0] ?? 0 };
+  return [ratioFigure(what, samples.vmlet, samples.containerd)];
+}
+
+async function pollRaw({ raw }: CriClient): Promise<void> {
+  for (const method of ['ListPodSandbox', 'ListContainers']) await raw(`/runtime.v1.RuntimeService/${method}`, new Uint8Array());
 }
 
 /** 10,000 lists. */

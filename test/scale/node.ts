@@ -18,6 +18,9 @@ const root = join(import.meta.dirname, '..', '..');
 /** What `npm run build` made: the sources cost memory and time to be compiled. */
 const built = join(root, 'dist');
 
+/** Node's options as docs/running.md has them for the service. */
+export const nodeOptions = '--max-old-space-size=512 --max-semi-space-size=2';
+
 /** A daemon that has adopted many VMs. */
 export interface ScaleNode extends AsyncDisposable {
   readonly client: CriClient;
@@ -83,7 +86,7 @@ export async function startScaleNode(template: Template, count: number, signal: 
       cni: { confDir: dir },
     }),
   );
-  const env = { SCALE_CODE: existsSync(join(built, 'main.js')) ? built : join(root, 'src'), NODE_OPTIONS: '--max-semi-space-size=2' };
+  const env = { SCALE_CODE: existsSync(join(built, 'main.js')) ? built : join(root, 'src'), NODE_OPTIONS: nodeOptions };
   const daemon = await startDaemonProcess({ configFile: config, configDir: join(dir, 'none'), logFile, program, env });
   undo.defer(async () => void (await daemon.end(15_000)));
   const client = makeCriClient(socket);
