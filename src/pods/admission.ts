@@ -6,7 +6,8 @@ import type { Sandbox } from '../model/sandbox.ts';
 export type CreatePlan =
   | {
       readonly action: 'create';
-      /** A CREATED one of a lower attempt that gives up its domain. */ readonly supersedes: readonly Container[];
+      /** Those whose domain has to go first: CREATED ones of a lower attempt, and EXITED ones whose end could not be cleared. */
+      readonly supersedes: readonly Container[];
     }
   | { readonly action: 'answer'; readonly id: string };
 
@@ -21,9 +22,8 @@ export function planCreate(sandbox: Sandbox, others: readonly Container[], confi
   if (twin) throw wrongState(twin, `container ${config.name} attempt ${config.attempt} exists already and is ${twin.state}: ${twin.id}`);
   const supersedes = [];
   for (const other of others) {
-    if (other.state === 'EXITED') continue;
-    const sameName = other.config.name === config.name;
-    if (sameName && other.state === 'CREATED' && other.config.attempt < config.attempt) supersedes.push(other);
+    const isOlder = other.config.name === config.name && other.state === 'CREATED' && other.config.attempt < config.attempt;
+    if (isOlder || other.state === 'EXITED') supersedes.push(other);
     else throw oneVmOnly(other);
   }
   return { action: 'create', supersedes };

@@ -25,7 +25,10 @@ export async function createContainer(
   if (plan.action === 'answer') return plan.id;
   requireHypervisor(context);
   const attachment = attachmentOf(context, sandbox);
-  for (const older of plan.supersedes) await hypervisor.undefine(older.vm.domainName, signal);
+  for (const { vm } of plan.supersedes) {
+    await hypervisor.destroy(vm.domainName, signal);
+    await hypervisor.undefine(vm.domainName, signal);
+  }
   return await build(context, sandbox, config, attachment, signal);
 }
 

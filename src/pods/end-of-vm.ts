@@ -41,6 +41,8 @@ export async function clearRunningPartsLocked(context: PodsContext, container: C
   steps.add('undefine the domain', async (signal) => hypervisor.undefine(domainName, signal));
   steps.add('remove the cgroup', async () => cgroups.removeLeaf(parent, container.id));
   steps.add('remove the tap', async (signal) => network.removeTap(container.sandboxId, tap, signal));
+  // It has ended, unless libvirt was away when a start was undone.
+  steps.add('destroy the VM', async (signal) => hypervisor.destroy(domainName, signal));
   const failures = await steps.unwind();
   if (failures.length > 0) {
     const told = failures.map(({ description, error }) => `${description}: ${messageOf(error)}`);

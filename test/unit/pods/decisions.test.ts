@@ -90,7 +90,7 @@ describe('admission', () => {
   it('lets a higher attempt replace a CREATED one and follow an EXITED one', () => {
     const older = containerOf({ id: 'b', state: 'CREATED' });
     const ended = containerOf({ id: 'c', state: 'EXITED', attempt: 1 });
-    expect(planCreate(sandboxOf({}), [older, ended], { ...config, attempt: 2 })).toEqual({ action: 'create', supersedes: [older] });
+    expect(planCreate(sandboxOf({}), [older, ended], { ...config, attempt: 2 })).toEqual({ action: 'create', supersedes: [older, ended] });
   });
 
   it.each<[string, ContainerState, string, RegExp]>([

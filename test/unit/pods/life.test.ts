@@ -236,6 +236,19 @@ describe('a restart', () => {
     expect(world.vms.size).toBe(0);
   });
 
+  it('of libvirt in the middle of a start leaves nothing in the way of the next attempt', async () => {
+    const world = makeWorld();
+    const pods = await world.boot();
+    const sandbox = await pods.runSandbox(podConfig, signal);
+    const first = await pods.createContainer(sandbox, vmConfig, signal);
+    for (const call of ['resume', 'destroy', 'undefine']) world.failing.set(call, new Error('libvirt is away'));
+    await expect(pods.startContainer(first, signal)).rejects.toThrow('libvirt is away');
+    world.failing.clear();
+    expect(world.vms.size).toBe(1);
+    const second = await pods.createContainer(sandbox, { ...vmConfig, attempt: 1 }, signal);
+    expect([...world.vms.keys()]).toEqual([pods.container(second).vm.domainName]);
+  });
+
   it('undoes a creation and a sandbox that were cut short', async () => {
     const world = makeWorld();
     const pods = await world.boot();
