@@ -1,5 +1,7 @@
 import { abandonOnAbort } from './signals.ts';
 
+type Work<T> = (signal: AbortSignal) => Promise<T>;
+
 /**
  * Joins calls for the same key: the first starts the work, the others wait for the same result.
  * INVARIANTS: at most one run a key at a time; a joiner that is aborted leaves alone, the work goes on for the others.
@@ -7,9 +9,10 @@ import { abandonOnAbort } from './signals.ts';
 export interface SingleFlight {
   /**
    * Runs `work` for `key`, or joins the run under way. The signal given to `work` is aborted when every caller has gone
-   * (`whenAbandoned: 'cancel'`, for pulls) or never by callers (`'finish'`, for what a retry will ask for again).
+   * (`whenAbandoned: 'cancel'`, for pulls) or never by callers (`'finish'`, for what a retry will ask for again). `unclaimed`, the first
+   * caller's, is told the result of a run that has come to its end when every caller had gone.
    */
-  readonly run: <T>(key: string, work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal) => Promise<T>;
+  readonly run: <T>(key: string, work: Work<T>, signal: AbortSignal, unclaimed?: (result: T) => void) => Promise<T>;
   /** Keys with a run under way. */
   readonly running: () => readonly string[];
   /** Resolves when no run is under way. */
@@ -22,25 +25,17 @@ interface Flight {
   waiting: number;
 }
 
-/** Options of a single flight. */
-export interface SingleFlightOptions {
-  /** See `SingleFlight.run`. */
-  readonly whenAbandoned: 'cancel' | 'finish';
-  /** Told of the result of a run that came to its end when every caller had gone. */
-  readonly onUnclaimed?: (key: string, result: unknown) => void;
-}
-
-/** Makes a single flight; nothing runs yet. */
-export function makeSingleFlight(options: SingleFlightOptions): SingleFlight {
+/** Makes a single flight; see `SingleFlight.run` for `whenAbandoned`. */
+export function makeSingleFlight(options: { readonly whenAbandoned: 'cancel' | 'finish' }): SingleFlight {
   const flights = new Map<string, Flight>();
 
-  function launch<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Flight {
+  function launch<T>(key: string, work: Work<T>, unclaimed?: (result: T) => void): Flight {
     const controller = new AbortController();
     const promise = Promise.try(work, controller.signal).finally(() => flights.delete(key));
     const flight = { promise, controller, waiting: 0 };
     promise.then(
       (result) => {
-        if (flight.waiting === 0) options.onUnclaimed?.(key, result);
+        if (flight.waiting === 0) unclaimed?.(result);
       },
       () => undefined, // each waiter sees the error; a run that nobody waits for any more has no one to tell
     );
@@ -48,7 +43,7 @@ export function makeSingleFlight(options: SingleFlightOptions): SingleFlight {
     return flight;
   }
 
-  async function run<T>(key: string, work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  async function run<T>(key: string, work: Work<T>, signal: AbortSignal, unclaimed?: (result: T) => void): Promise<T> {
     signal.throwIfAborted();
     for (let flight = flights.get(key); flight?.controller.signal.aborted; flight = flights.get(key)) {
       await abandonOnAbort(
@@ -56,7 +51,7 @@ export function makeSingleFlight(options: SingleFlightOptions): SingleFlight {
         signal,
       ); // a cancelled run is still undoing its work: wait, then start anew
     }
-    const flight = flights.get(key) ?? launch(key, work);
+    const flight = flights.get(key) ?? launch(key, work, unclaimed);
     flight.waiting += 1;
     try {
       return (await abandonOnAbort(flight.promise, signal)) as T;

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
-import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
-import { makeSingleFlight } from '../lib/single-flight.ts';
+import { abandonOnAbort } from '../lib/signals.ts';
 import type { ContainerEvent } from '../model/container-event.ts';
 import type { Container, ContainerConfig } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
 import { sandboxKey, type LinuxResources, type Sandbox, type SandboxConfig } from '../model/sandbox.ts';
 import { openRecords } from '../records/records.ts';
+import { makeCalls } from './calls.ts';
 import { makeClock } from './clock.ts';
-import { useCaseTimeoutMs, type PodsContext, type PodsDeps, type PodsOptions } from './context.ts';
+import type { PodsContext, PodsDeps, PodsOptions } from './context.ts';
 import { createContainer } from './create-container.ts';
 import { parseContainer, parseSandbox, recordVersion } from './record-schema.ts';
 import { reconcile, recover } from './recovery.ts';
@@ -21,7 +21,6 @@ import { makeStatistics, type Statistics } from './statistics.ts';
 import { requestStop, stopContainer, type Stops } from './stop-container.ts';
 import { makePodStore } from './store.ts';
 import { makeUids } from './uids.ts';
-import { makeUnclaimed } from './unclaimed.ts';
 import { updateContainerResources, updateSandboxResources, type SandboxResources } from './update-resources.ts';
 import { watchVms } from './watch.ts';
 
@@ -111,72 +110,54 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     consoles: new Map(),
     reports: new Map(),
   };
-  // The work of a call goes on when its caller has gone: a retry finds the run, or its result.
-  const flights = makeSingleFlight({
-    whenAbandoned: 'finish',
-    onUnclaimed: (key, id) => {
-      if (typeof id !== 'string') return;
-      if (key.startsWith('run ')) unclaimed.note(id, async (signal) => removeSandbox(context, id, signal));
-      if (key.startsWith('create ')) unclaimed.note(id, async (signal) => removeContainer(context, id, signal));
-    },
-  });
-  const unclaimed = makeUnclaimed({ afterMs: options.unclaimedMs ?? 600_000 }, { log: deps.log });
-
-  /** Every call that names something claims it. */
-  const known = <T extends { readonly id: string } | string | undefined>(found: T): T => {
-    if (found !== undefined) unclaimed.claim(typeof found === 'string' ? found : found.id);
-    return found;
-  };
+  const calls = makeCalls({ unclaimedMs: options.unclaimedMs ?? 600_000 }, { log: deps.log });
+  const { claimed } = calls;
   const stops: Stops = new Map();
   const statistics = makeStatistics(context);
   const watch = watchVms(context, async (signal) => reconcile(context, signal));
 
-  async function useCase<T>(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>, extraMs = 0): Promise<T> {
-    const bounded = async (forever: AbortSignal): Promise<T> => {
-      using within = withTimeout(forever, useCaseTimeoutMs + extraMs, key.split(' ')[0] ?? key);
-      return await work(within);
-    };
-    return flights.run(key, bounded, signal);
-  }
-
   return {
-    runSandbox: async (config, signal) =>
-      known(await useCase(`run ${sandboxKey(config.metadata)}`, signal, async (own) => runSandbox(context, config, own))),
+    runSandbox: async (config, signal) => {
+      const key = `run ${sandboxKey(config.metadata)}`;
+      const undo = async (id: string, fresh: AbortSignal): Promise<void> => removeSandbox(context, id, fresh);
+      return calls.make({ key, signal }, async (own) => runSandbox(context, config, own), undo);
+    },
     stopSandbox: async (idOrPrefix, signal) => {
-      const id = known(store.sandboxIdOf(idOrPrefix));
-      if (id !== undefined) await useCase(`stop ${id}`, signal, async (own) => stopSandbox(context, id, own));
+      const id = claimed(store.sandboxIdOf(idOrPrefix));
+      if (id !== undefined) await calls.join({ key: `stop ${id}`, signal }, async (own) => stopSandbox(context, id, own));
     },
     removeSandbox: async (idOrPrefix, signal) => {
-      const id = known(store.sandboxIdOf(idOrPrefix));
-      if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeSandbox(context, id, own));
+      const id = claimed(store.sandboxIdOf(idOrPrefix));
+      if (id !== undefined) await calls.join({ key: `remove ${id}`, signal }, async (own) => removeSandbox(context, id, own));
     },
     updateSandboxResources: async (id, change, signal) => updateSandboxResources(context, id, change, signal),
-    sandbox: (idOrPrefix) => known(store.sandbox(idOrPrefix)),
+    sandbox: (idOrPrefix) => claimed(store.sandbox(idOrPrefix)),
     sandboxes: store.visibleSandboxes,
     createContainer: async (sandboxId, config, signal) => {
-      const { id } = known(store.sandbox(sandboxId));
+      const { id } = claimed(store.sandbox(sandboxId));
       const key = `create ${JSON.stringify([id, config.name, config.attempt])}`;
-      return known(await useCase(key, signal, async (own) => createContainer(context, id, config, own)));
+      const undo = async (made: string, fresh: AbortSignal): Promise<void> => removeContainer(context, made, fresh);
+      return calls.make({ key, signal }, async (own) => createContainer(context, id, config, own), undo);
     },
     startContainer: async (idOrPrefix, signal) => {
-      const { id, sandboxId } = known(store.container(idOrPrefix));
-      return useCase(`start ${id}`, signal, async (own) => {
+      const { id, sandboxId } = claimed(store.container(idOrPrefix));
+      return calls.join({ key: `start ${id}`, signal }, async (own) => {
         await startContainer(context, id, own);
         statistics.begin(sandboxId);
       });
     },
     stopContainer: async (idOrPrefix, graceMs, signal) => {
-      const id = known(store.containerIdOf(idOrPrefix));
+      const id = claimed(store.containerIdOf(idOrPrefix));
       if (id === undefined) return;
       requestStop(stops, id, graceMs);
-      await useCase(`end ${id}`, signal, async (own) => stopContainer(context, stops, id, own), graceMs);
+      await calls.join({ key: `end ${id}`, signal }, async (own) => stopContainer(context, stops, id, own), graceMs);
     },
     removeContainer: async (idOrPrefix, signal) => {
-      const id = known(store.containerIdOf(idOrPrefix));
-      if (id !== undefined) await useCase(`remove ${id}`, signal, async (own) => removeContainer(context, id, own));
+      const id = claimed(store.containerIdOf(idOrPrefix));
+      if (id !== undefined) await calls.join({ key: `remove ${id}`, signal }, async (own) => removeContainer(context, id, own));
     },
     updateContainerResources: async (id, change, signal) => updateContainerResources(context, id, change, signal),
-    container: (idOrPrefix) => known(store.container(idOrPrefix)),
+    container: (idOrPrefix) => claimed(store.container(idOrPrefix)),
     containers: store.visibleContainers,
     onContainerEvent: store.onEvent,
     statistics,
@@ -187,9 +168,9 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
       await statistics.start(); // a kubelet would take an adopted VM without numbers for one that has used nothing
     },
     close: async (signal) => {
-      await abandonOnAbort(flights.settled(), signal).catch(() => undefined); // what is cut short, the next start mends
+      await abandonOnAbort(calls.settled(), signal).catch(() => undefined); // what is cut short, the next start mends
       await Promise.all([watch.stop(), statistics.stop()]);
-      unclaimed.close();
+      calls.close();
       for (const id of context.reports.keys()) dropReports(context, id);
       await Promise.all([...context.consoles.values()].map(async (console) => console.pause()));
     },
