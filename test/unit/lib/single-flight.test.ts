@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { makeSingleFlight } from '../../../src/lib/single-flight.ts';
+import { waitFor } from '../../lib/wait.ts';
 
 const never = new AbortController().signal;
 
@@ -165,3 +166,22 @@ function startable<T>(): Startable<T> {
   };
   return { run, result, signals };
 }
+
+describe('the result of a run that nobody waits for any more', () => {
+  it('is told once, and never when somebody gets it', async () => {
+    const { run } = makeSingleFlight({ whenAbandoned: 'finish' });
+    const unclaimed: string[] = [];
+    const tell = (result: string): void => void unclaimed.push(result);
+    const gone = new AbortController();
+    const work = Promise.withResolvers<string>();
+    const first = run('key', async () => work.promise, gone.signal, tell);
+    gone.abort();
+    await expect(first).rejects.toThrow();
+    work.resolve('made');
+    await waitFor(() => unclaimed.length === 1, { timeoutMs: 5_000, what: 'the result to be told' });
+    expect(unclaimed).toEqual(['made']);
+
+    expect(await run('key', async () => 'taken', new AbortController().signal, tell)).toBe('taken');
+    expect(unclaimed).toEqual(['made']);
+  });
+});
