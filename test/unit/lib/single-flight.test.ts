@@ -176,7 +176,7 @@ describe('the result of a run that nobody waits for any more', () => {
     const work = Promise.withResolvers<string>();
     const first = run('key', async () => work.promise, gone.signal, tell);
     gone.abort();
-    await expect(first).rejects.toThrow();
+    await expect(first).rejects.toMatchObject({ name: 'AbortError' });
     work.resolve('made');
     await waitFor(() => unclaimed.length === 1, { timeoutMs: 5_000, what: 'the result to be told' });
     expect(unclaimed).toEqual(['made']);
