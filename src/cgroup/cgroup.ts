@@ -3,7 +3,7 @@ import { isErrno } from '../lib/errno.ts';
 import { invalid } from '../model/errors.ts';
 import type { GroupUsage, LeafUsage } from '../model/statistics.ts';
 import { layoutFromMounts, type Layout } from './hierarchies.ts';
-import { leafPlace, parentPlace, type CgroupDriver } from './leaf-path.ts';
+import { leafPlace, parentOfLeaf, parentPlace, type CgroupDriver } from './leaf-path.ts';
 import type { LeafGroups, LeafMembers } from './leaf.ts';
 import type { LeafLimits } from './limit-files.ts';
 import { makeLeafGroupsV1 } from './v1.ts';
@@ -30,6 +30,8 @@ export interface Cgroups {
   readonly usage: (parent: string, containerId: string) => Promise<LeafUsage | undefined>;
   /** What the pod's own group uses; `undefined` when it is gone, or when the pod has none (an empty `parent`). */
   readonly podUsage: (parent: string) => Promise<GroupUsage | undefined>;
+  /** The parent of the leaf that a process of the container lives in; `undefined` when it lives elsewhere or is gone. */
+  readonly parentOf: (pid: number, containerId: string) => Promise<string | undefined>;
   /** Removes the leaf; absent is fine. Throws EBUSY's error while processes live in it for 2 s. A parent that we made ourselves (`/vmlet`) goes when empty. */
   readonly removeLeaf: (parent: string, containerId: string) => Promise<void>;
 }
@@ -71,6 +73,7 @@ export async function makeCgroups(options: CgroupsOptions): Promise<Cgroups> {
       const { parent: path, isDefaultParent } = parentPlace(driver, parent);
       return isDefaultParent || path.length === 0 ? undefined : groups.groupUsage(path);
     },
+    parentOf: async (pid, containerId) => parentOfLeaf(driver, await readGroups(pid), containerId),
     removeLeaf: async (parent, containerId) => groups.remove(leafPlace(driver, parent, containerId)),
   };
 }
@@ -84,6 +87,15 @@ async function isDirectory(path: string): Promise<boolean> {
     return (await stat(path)).isDirectory();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+async function readGroups(pid: number): Promise<string> {
+  try {
+    return await readFile(`/proc/${pid}/cgroup`, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return '';
     throw error;
   }
 }

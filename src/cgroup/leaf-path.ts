@@ -18,8 +18,23 @@ export interface LeafPlace {
  */
 export function leafPlace(driver: CgroupDriver, parent: string, containerId: string): LeafPlace {
   if (!/^[A-Za-z0-9_.-]+$/.test(containerId) || /^\.+$/.test(containerId)) throw invalid('container id', 'is no file name');
-  const leaf = driver === 'cgroupfs' ? containerId : `vmlet-${containerId}.scope`;
-  return { ...parentPlace(driver, parent), leaf };
+  return { ...parentPlace(driver, parent), leaf: leafName(driver, containerId) };
+}
+
+function leafName(driver: CgroupDriver, containerId: string): string {
+  return driver === 'cgroupfs' ? containerId : `vmlet-${containerId}.scope`;
+}
+
+/** The parent, as `leafPlace` takes it, of the leaf that a process lives in by its `/proc/PID/cgroup`; `undefined` when it lives in no such leaf. */
+export function parentOfLeaf(driver: CgroupDriver, groups: string, containerId: string): string | undefined {
+  for (const line of groups.split('\n')) {
+    const names = line.replace(/^\d+:[^:]*:/, '').split('/');
+    const leaf = names.lastIndexOf(leafName(driver, containerId));
+    if (leaf < 0) continue;
+    const parent = names.slice(0, leaf).join('/');
+    return parent === `/${parentPlace(driver, '').parent.join('/')}` ? '' : parent;
+  }
+  return undefined;
 }
 
 /** Places a pod's own group. Throws as `leafPlace`. */

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
 import { domainXml } from './domain-xml.ts';
 import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
-import { qemuLogTail, qemuPid, removeQemuLog, vcpuThreads } from './qemu-process.ts';
+import { qemuLogTail, qemuPid, removeQemuLog, removeRemains, vcpuThreads } from './qemu-process.ts';
 import type { Readiness } from './readiness.ts';
 import { requestShutdown } from './shutdown.ts';
 import { diskCache } from './vm-files.ts';
@@ -22,6 +22,8 @@ interface LifeCycleParts {
   /** libvirt's `/run/libvirt` and `/var/log/libvirt`. */
   readonly runDir: string;
   readonly logDir: string;
+  /** vmlet's own libvirt's `/var/lib/libvirt`; absent with another's, where nothing is tidied. */
+  readonly libDir?: string;
 }
 
 /** A VM's way through libvirt. */
@@ -38,7 +40,7 @@ export interface LifeCycle {
   readonly requestShutdown: (name: string, signal: AbortSignal) => Promise<void>;
   /** Ends the VM now; one that does not run or exist is fine. */
   readonly destroy: (name: string, signal: AbortSignal) => Promise<void>;
-  /** Forgets the domain and QEMU's log of it; one that does not exist is fine. */
+  /** Forgets the domain, QEMU's log of it, and what libvirt has left of it after a crash or a reboot; one that does not exist is fine. */
   readonly undefine: (name: string, signal: AbortSignal) => Promise<void>;
 }
 
@@ -48,7 +50,7 @@ const { domainCreateFlag, domainUndefineFlag } = libvirtNumbers;
 const undefineFlags = domainUndefineFlag.managedSave | domainUndefineFlag.snapshotsMetadata | domainUndefineFlag.nvram;
 
 /** Every step looks the domain up and leaves alone what is not ours. */
-export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCycleParts): LifeCycle {
+export function makeLifeCycle({ client, readiness, runDir, logDir, libDir }: LifeCycleParts): LifeCycle {
   const { domains } = client.control;
 
   async function existing(name: string, signal: AbortSignal): Promise<FoundVm> {
@@ -108,6 +110,7 @@ export function makeLifeCycle({ client, readiness, runDir, logDir }: LifeCyclePa
     undefine: async (name, signal) => {
       await ifThere(name, signal, async ({ domain }) => domains.undefine(domain, undefineFlags, signal));
       await removeQemuLog(logDir, name);
+      if (libDir !== undefined) await removeRemains(libDir, name);
     },
   };
 }

@@ -21,6 +21,8 @@ export interface OwnLibvirtd {
   /** Its `/run/libvirt` and `/var/log/libvirt` as others see them. */
   readonly runDir: string;
   readonly logDir: string;
+  /** Its `/var/lib/libvirt`, as `logDir`. */
+  readonly libDir: string;
   /** Adopts the one that runs, or starts one; from then on starts it again when it has died. Throws when it cannot be executed. */
   readonly keepRunning: () => Promise<void>;
   /** Leaves it to itself. */
@@ -71,6 +73,7 @@ export function makeOwnLibvirtd(places: LibvirtdPlaces, deps: { readonly log: Lo
     socketPath: join(places.runDir, 'libvirt-sock'),
     runDir: places.runDir,
     logDir: join(places.stateDir, 'log'),
+    libDir: join(places.stateDir, 'lib'),
     keepRunning: async () => {
       await ensure();
       check();

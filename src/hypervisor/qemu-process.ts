@@ -57,6 +57,15 @@ export async function removeQemuLog(logDir: string, name: string): Promise<void>
   await rm(join(logDir, 'qemu', `${name}.log`), { force: true });
 }
 
+/** Removes what a libvirt that ended before its domain leaves in `/var/lib/libvirt`: directories `domain-NUMBER-NAME`. The domain must be off. */
+export async function removeRemains(libDir: string, name: string): Promise<void> {
+  for (const dir of [join(libDir, 'qemu'), join(libDir, 'qemu', 'channel', 'target')]) {
+    const names = await readdir(dir).catch(() => []);
+    const remains = names.filter((each) => /^domain-[0-9]+-/.test(each) && each.replace(/^domain-[0-9]+-/, '') === name);
+    for (const each of remains) await rm(join(dir, each), { recursive: true, force: true });
+  }
+}
+
 /** The lines that tell something: the command line's (`-device ... \`) and its environment are left out, and a cut first line. */
 export function tellingLines(text: string, firstIsCut: boolean): string {
   const lines = text.split('\n').slice(firstIsCut ? 1 : 0);

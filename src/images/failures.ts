@@ -1,5 +1,5 @@
 import { isErrno } from '../lib/errno.ts';
-import { VmletError } from '../model/errors.ts';
+import { hasCode, VmletError } from '../model/errors.ts';
 
 /** Why bytes could not be had: what a caller, a log reader and a test can tell apart. */
 export type PullProblemKind =
@@ -60,7 +60,7 @@ export function toVmletError(error: unknown, reference: string, storeDir: string
       },
     );
   }
-  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT') || (hasCode(error, 'DISK_FULL') && isErrno(error.cause, 'ENOSPC', 'EDQUOT'))) {
     return new VmletError({ code: 'DISK_FULL', path: storeDir }, `image ${reference}: no space left in ${storeDir}`, { cause: error });
   }
   return error;

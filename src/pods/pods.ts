@@ -90,7 +90,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
   const sandboxes = await open({ dir: join(records, 'sandboxes'), version: recordVersion, parse: parseSandbox });
   const containers = await open({ dir: join(records, 'containers'), version: recordVersion, parse: parseContainer });
   for (const record of [...sandboxes.unreadable, ...containers.unreadable]) deps.log.error(record, 'a record cannot be read');
-  const store = makePodStore({ dir: records, sandboxes, containers });
+  const store = makePodStore({ sandboxes, containers });
   const newest = [
     ...[...sandboxes.all().values(), ...containers.all().values()].map(({ createdAtNs }) => createdAtNs),
     ...[...sandboxes.unreadable, ...containers.unreadable].map(({ changedAtNs }) => changedAtNs),

@@ -12,7 +12,7 @@ import { metadataOf, salvagedContainer, salvagedSandbox } from './salvage.ts';
  */
 export async function salvage(context: PodsContext, observed: readonly ObservedVm[] | undefined): Promise<void> {
   for (const { id, changedAtNs } of context.store.sandboxes.unreadable.slice()) {
-    salvageSandbox(context, id, changedAtNs, observed ?? []);
+    await salvageSandbox(context, id, changedAtNs, observed ?? []);
   }
   for (const { id, changedAtNs } of context.store.containers.unreadable.slice()) {
     const vm = observed?.find(({ identity }) => identity.containerId === id);
@@ -20,13 +20,15 @@ export async function salvage(context: PodsContext, observed: readonly ObservedV
   }
 }
 
-function salvageSandbox(context: PodsContext, id: string, changedAtNs: bigint, observed: readonly ObservedVm[]): void {
+async function salvageSandbox(context: PodsContext, id: string, changedAtNs: bigint, observed: readonly ObservedVm[]): Promise<void> {
   const { network, store, log } = context;
-  const vm = observed.find(({ identity }) => identity.sandboxId === id);
+  const vms = observed.filter(({ identity }) => identity.sandboxId === id);
+  const vm = vms.find(({ state }) => state !== 'off') ?? vms[0];
   const metadata = network.metadata(id) ?? (vm && metadataOf(vm.identity));
   if (!metadata) return;
   const ips = network.attachment(id)?.ips ?? [];
-  store.showSandbox(salvagedSandbox({ id, metadata, ips, changedAtNs, containers: store.containersOf(id) }));
+  const cgroupParent = await parentOf(context, vm);
+  store.showSandbox(salvagedSandbox({ id, metadata, ips, cgroupParent, changedAtNs, containers: store.containersOf(id) }));
   log.warn({ sandboxId: id, pod: metadata.name, namespace: metadata.namespace }, 'sandbox with an unreadable record is NOTREADY');
 }
 
@@ -44,6 +46,11 @@ async function salvageContainer(context: PodsContext, vm: ObservedVm, changedAtN
   const sandbox = store.sandboxes.get(sandboxId);
   store.showContainer(salvagedContainer({ identity, domainUuid, changedAtNs, uid, imageId, sandbox, noLogPath: `${dir}/no.log` }));
   log.warn({ containerId, sandboxId, domain: vm.name }, 'container with an unreadable record is UNKNOWN');
+}
+
+async function parentOf({ cgroups, hypervisor }: PodsContext, vm: ObservedVm | undefined): Promise<string> {
+  const pid = vm && (await hypervisor.pidOf(vm.name));
+  return (vm && pid !== undefined && (await cgroups.parentOf(pid, vm.identity.containerId))) || '';
 }
 
 async function ownerOf(file: string, otherwise: number): Promise<number> {

@@ -8,17 +8,16 @@ export interface SandboxTraces {
   readonly id: string;
   readonly metadata: SandboxMetadata;
   readonly ips: readonly string[];
+  /** Where its VM's cgroup leaf lies; empty when that cannot be told. */
+  readonly cgroupParent: string;
   /** When the record was written last: no attempt made later is older. */
   readonly changedAtNs: bigint;
   /** Its containers whose records can be read. */
   readonly containers: readonly Container[];
 }
 
-/**
- * A sandbox as far as it is known: NOTREADY, so that a kubelet stops it and removes it. Its cgroup's path is lost; what is in there the
- * kubelet removes with the pod's.
- */
-export function salvagedSandbox({ id, metadata, ips, changedAtNs, containers }: SandboxTraces): Sandbox {
+/** A sandbox as far as it is known: NOTREADY, so that a kubelet stops it and removes it. */
+export function salvagedSandbox({ id, metadata, ips, cgroupParent, changedAtNs, containers }: SandboxTraces): Sandbox {
   return {
     id,
     state: 'NOTREADY',
@@ -32,7 +31,7 @@ export function salvagedSandbox({ id, metadata, ips, changedAtNs, containers }: 
       portMappings: [],
       labels: podLabels(metadata),
       annotations: {},
-      cgroupParent: '',
+      cgroupParent,
       namespaceOptions: { network: 'POD', pid: 'POD', ipc: 'POD' },
       runtimeHandler: '',
     },

@@ -1,4 +1,3 @@
-import { toDiskFull } from '../model/disk-full.ts';
 import type { Records } from '../records/records.ts';
 
 /** Records of which some could not be read, and may be shown as far as they are known from elsewhere. */
@@ -10,8 +9,8 @@ export interface SalvagedRecords<T> extends Records<T> {
   readonly show: (id: string, record: T) => void;
 }
 
-/** Adds salvage. A write that finds the disk full or read-only throws DISK_FULL with the directory. */
-export function makeSalvagedRecords<T>(records: Records<T>, dir: string): SalvagedRecords<T> {
+/** Adds salvage. */
+export function makeSalvagedRecords<T>(records: Records<T>): SalvagedRecords<T> {
   const unreadable = [...records.unreadable];
   const salvaged = new Map<string, T>();
 
@@ -21,9 +20,7 @@ export function makeSalvagedRecords<T>(records: Records<T>, dir: string): Salvag
   }
 
   async function write(id: string, act: () => Promise<void>): Promise<void> {
-    await act().catch((error: unknown) => {
-      throw toDiskFull(error, dir);
-    });
+    await act();
     salvaged.delete(id);
     settle(id);
   }

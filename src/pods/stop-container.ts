@@ -62,7 +62,7 @@ async function stopWithGrace(context: PodsContext, stops: Stops, id: string, sig
   while (!isOff) {
     const stop = stops.get(id);
     const leftMs = (stop?.deadlineMs ?? 0) - performance.now();
-    if (!stop || leftMs <= 0) break;
+    if (!stop || leftMs < 1) break; // a timer may fire a fraction of a millisecond early
     await askGuest(context, container.vm.domainName, leftMs, signal);
     if (await endsWithin(context, id, { ms: Math.min(options.shutdownRepeatMs, stop.deadlineMs - performance.now()), stop }, signal))
       return;

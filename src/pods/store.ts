@@ -35,21 +35,14 @@ export interface PodStore {
   readonly ended: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
-/** Records as they were opened, and where they are kept. */
-export interface OpenedRecords {
-  readonly dir: string;
-  readonly sandboxes: Records<Sandbox>;
-  readonly containers: Records<Container>;
-}
-
-/** Makes the store over opened records. Writes throw DISK_FULL when the disk is full or read-only. */
-export function makePodStore(opened: OpenedRecords): PodStore {
+/** Makes the store over opened records. */
+export function makePodStore(opened: { readonly sandboxes: Records<Sandbox>; readonly containers: Records<Container> }): PodStore {
   const waiting = new Map<string, Set<() => void>>();
   const announcer = makeAnnouncer();
   const siblings = (sandboxId: string): Container[] => shownContainers().filter((container) => container.sandboxId === sandboxId);
 
-  const sandboxRecords = makeSalvagedRecords(opened.sandboxes, opened.dir);
-  const containerRecords = makeSalvagedRecords(opened.containers, opened.dir);
+  const sandboxRecords = makeSalvagedRecords(opened.sandboxes);
+  const containerRecords = makeSalvagedRecords(opened.containers);
   const sandboxes = watchRecords(sandboxRecords, (before, after) => {
     const sandbox = after ?? before;
     if (!sandbox) return;

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../lib/errno.ts';
 import { removeDurably, writeDurably } from '../lib/durable-file.ts';
+import { toDiskFull } from '../model/disk-full.ts';
 import { decodeRecord, encodeRecord } from './envelope.ts';
 
 /** How a kind of record is kept. */
@@ -32,9 +33,9 @@ export interface UnreadableRecord {
 export interface Records<T> {
   readonly get: (id: string) => T | undefined;
   readonly all: () => ReadonlyMap<string, T>;
-  /** Writes, then shows the record. Throws the system's error (`ENOSPC`, `EROFS`) and then changes nothing. */
+  /** Writes, then shows the record. Throws DISK_FULL (also when the disk is read-only) or the system's error, and then changes nothing. */
   readonly put: (id: string, record: T) => Promise<void>;
-  /** Removes the record; absent is fine. */
+  /** Removes the record; absent is fine. Throws as `put`. */
   readonly remove: (id: string) => Promise<void>;
   /** What was found unreadable when the records were opened. */
   readonly unreadable: readonly UnreadableRecord[];
@@ -67,7 +68,9 @@ export async function openRecords<T>(options: RecordsOptions<T>): Promise<Record
 
   async function inOrder(id: string, write: () => Promise<void>): Promise<void> {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(id)) throw new TypeError(`not a record id: ${id}`);
-    const run = (tails.get(id) ?? Promise.resolve()).then(write);
+    const run = (tails.get(id) ?? Promise.resolve()).then(write).catch((error: unknown) => {
+      throw toDiskFull(error, dir);
+    });
     const tail = run.then(
       () => undefined,
       () => undefined,

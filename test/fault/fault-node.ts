@@ -19,6 +19,8 @@ export interface FaultNode extends AsyncDisposable {
    * kubelet does. Throws when the point was not reached.
    */
   readonly withDeath: <T>(death: Death, work: () => Promise<T>) => Promise<T>;
+  /** Runs `work`, whose call named `call` meets a full disk in place of a step, and must fail. Answers the error. */
+  readonly withFailure: (failure: Pick<Death, 'call' | 'point'>, work: () => Promise<unknown>) => Promise<unknown>;
 }
 
 /** Where the daemon dies, and what the test does before there is another. */
@@ -73,6 +75,20 @@ export async function startFaultNode(options: NodeOptions): Promise<FaultNode> {
     return work();
   }
 
+  async function withFailure(planned: Pick<Death, 'call' | 'point'>, work: () => Promise<unknown>): Promise<unknown> {
+    death = planned;
+    try {
+      await work();
+    } catch (error) {
+      if (files.reached().includes(planned.point.step)) return error;
+      throw error;
+    } finally {
+      death = undefined;
+      files.arm(undefined);
+    }
+    throw new Error(`${planned.call} succeeded without ${planned.point.step}`);
+  }
+
   return {
     node,
     kubelet: { ...node.kubelet, client: watchCalls(node.kubelet.client, onCall) },
@@ -83,6 +99,7 @@ export async function startFaultNode(options: NodeOptions): Promise<FaultNode> {
       return answer;
     },
     withDeath,
+    withFailure,
     [Symbol.asyncDispose]: async () => {
       await node.stop();
       rmSync(dir, { recursive: true, force: true });

@@ -2,9 +2,9 @@ import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../../src/lib/errno.ts';
 
-/** A moment of a call: before the n-th run of a step, from 1, or after it. */
+/** A moment of a call: before the n-th run of a step, from 1, after it, or in its place: it then fails. */
 export interface Point {
-  readonly when: 'before' | 'after';
+  readonly when: 'before' | 'after' | 'instead';
   /** `<room>.<method>`, or a program. */
   readonly step: string;
   readonly run: number;

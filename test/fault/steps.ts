@@ -3,6 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { basename } from 'node:path';
 import type { Decorate } from '../../src/daemon/decorate.ts';
 import type { ConsoleLog } from '../../src/logs/logs.ts';
+import { toDiskFull } from '../../src/model/disk-full.ts';
 import { pointText, type FaultFiles, type Point } from './point.ts';
 
 /** Methods that change nothing, or not what a pod consists of; every other method of a decorated room is a step. */
@@ -15,7 +16,7 @@ const noSteps = new Set([
   ...['start', 'close'].map((name) => `hypervisor.${name}`),
   ...['attachment', 'close', 'condition', 'counters', 'helperPid', 'isAlive', 'metadata', 'recover'].map((name) => `network.${name}`),
   ...['close', 'find', 'hold', 'list', 'release', 'usage'].map((name) => `images.${name}`),
-  ...['oomKills', 'podUsage', 'usage'].map((name) => `cgroups.${name}`),
+  ...['oomKills', 'parentOf', 'podUsage', 'usage'].map((name) => `cgroups.${name}`),
   'volumes.baseOf',
   'volumes.usage',
 ]);
@@ -29,7 +30,8 @@ export function stepsOf(files: FaultFiles): Decorate {
         if (typeof value !== 'function' || typeof key !== 'string') return value;
         if (noSteps.has(`${name}.${key}`) || noSteps.has(`${name.split('.')[0]}.${key}`)) return value;
         return (...args: unknown[]): unknown => {
-          const after = before(files, `${name}.${key}`);
+          const { run, after } = begin(files, `${name}.${key}`);
+          if (files.isArmed({ when: 'instead', step: `${name}.${key}`, run })) return Promise.reject(diskFull(name));
           const answer: unknown = Reflect.apply(value, target, args);
           return answer instanceof Promise ? settled(answer, after) : answer;
         };
@@ -52,7 +54,7 @@ export function watchPrograms(files: FaultFiles): void {
   const ends = new WeakMap<ChildProcess, () => void>();
   subscribe('tracing:child_process.spawn:start', (message) => {
     const { process: child, options } = message as { process: ChildProcess; options: SpawnOptions & SpawnedProgram };
-    const after = before(files, programStep(options));
+    const { after } = begin(files, programStep(options));
     if (options.detached === true) ends.set(child, after);
     else child.once('exit', after);
   });
@@ -71,10 +73,16 @@ function programStep({ args, envPairs }: SpawnedProgram): string {
   return `program.${[basename(program), ...(verb === undefined ? [] : [verb])].join('.')}`;
 }
 
-function before(files: FaultFiles, step: string): () => void {
+function begin(files: FaultFiles, step: string): { readonly run: number; readonly after: () => void } {
   const run = files.reach(step);
   dieAt(files, { when: 'before', step, run });
-  return () => dieAt(files, { when: 'after', step, run });
+  return { run, after: () => dieAt(files, { when: 'after', step, run }) };
+}
+
+/** What the room would throw. */
+function diskFull(name: string): unknown {
+  const error = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  return name.startsWith('records.') ? toDiskFull(error, name) : error;
 }
 
 function dieAt(files: FaultFiles, point: Point): void {

@@ -43,7 +43,7 @@ describe.each(Object.entries(spoil))('a record that %s', (_, damage) => {
     const before = readFileSync(file('sandboxes'));
     const pods = await again();
     expect(pods.sandboxes()).toMatchObject([
-      { id: sandbox, state: 'NOTREADY', ips: ['10.1.0.5'], config: { metadata: podConfig.metadata } },
+      { id: sandbox, state: 'NOTREADY', ips: ['10.1.0.5'], config: { metadata: podConfig.metadata, cgroupParent: podConfig.cgroupParent } },
     ]);
     expect(pods.containers()).toMatchObject([{ id: container, state: 'RUNNING' }]);
     expect(world.calls).toContain(`recover network ${sandbox}`);

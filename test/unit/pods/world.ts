@@ -118,7 +118,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         await called('resume');
         vmOf(name).state = 'running';
       },
-      pidOf: async () => undefined,
+      pidOf: async () => 4711,
       requestShutdown: async (name) => {
         await called('requestShutdown');
         if (world.obedient) world.end(name, 'shutdown');
@@ -159,6 +159,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         return leafUsage;
       },
       podUsage: async () => ({}),
+      parentOf: async () => podConfig.cgroupParent,
       removeLeaf: async () => called('removeLeaf'),
     },
     images: {
