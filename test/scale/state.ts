@@ -33,6 +33,7 @@ export function readPodRecords(stateDir: string): PodRecords {
 }
 
 const recordId = z.object({ record: z.object({ id: z.string() }) });
+const logDirectory = z.object({ record: z.object({ config: z.object({ logDirectory: z.string() }) }) });
 const netns = z.object({ record: z.object({ netnsPath: z.string() }) });
 
 /** Writes `count` pods like that one, with ids, names and creation times of their own; answers what else they need. */
@@ -41,6 +42,7 @@ export function writePods(stateDir: string, from: PodRecords, count: number): re
   const old = {
     sandboxId: recordId.parse(JSON.parse(from.sandbox)).record.id,
     containerId: recordId.parse(JSON.parse(from.container)).record.id,
+    logDirectory: logDirectory.parse(JSON.parse(from.sandbox)).record.config.logDirectory,
     netnsPath: netns.parse(JSON.parse(from.attachment)).record.netnsPath,
   };
   return Array.from({ length: count }, (_, index) => {
@@ -52,6 +54,7 @@ export function writePods(stateDir: string, from: PodRecords, count: number): re
         .replaceAll(old.sandboxId, sandboxId)
         .replaceAll(old.containerId, containerId)
         .replaceAll(old.netnsPath, netnsPath)
+        .replaceAll(old.logDirectory, join(stateDir, 'logs', name))
         .replaceAll(domainNameOf(old.containerId), domainNameOf(containerId))
         .replaceAll(tapNameOf(old.containerId), tapNameOf(containerId))
         .replaceAll('"name":"scale"', `"name":"${name}"`)
