@@ -8,7 +8,7 @@ import { recordEndLocked } from './end-of-vm.ts';
 interface Stop {
   /** Moment of destruction, by the monotonic clock, in milliseconds. */
   deadlineMs: number;
-  /** Wakes the waiting stop so that it sees a nearer deadline. */
+  /** Wakes the stop that waits, for the guest's answer or its end, so that it sees a nearer deadline. */
   hurry: AbortController;
 }
 
@@ -63,32 +63,34 @@ async function stopWithGrace(context: PodsContext, stops: Stops, id: string, sig
     const stop = stops.get(id);
     const leftMs = (stop?.deadlineMs ?? 0) - performance.now();
     if (!stop || leftMs < 1) break; // a timer may fire a fraction of a millisecond early
-    await askGuest(context, container.vm.domainName, leftMs, signal);
-    if (await endsWithin(context, id, { ms: Math.min(options.shutdownRepeatMs, stop.deadlineMs - performance.now()), stop }, signal))
-      return;
+    stop.hurry = new AbortController();
+    const hurried = AbortSignal.any([signal, stop.hurry.signal]);
+    await askGuest(context, container.vm.domainName, leftMs, hurried);
+    signal.throwIfAborted();
+    if (await endsWithin(context, id, Math.min(options.shutdownRepeatMs, stop.deadlineMs - performance.now()), hurried)) return;
+    signal.throwIfAborted();
   }
   using _lock = await locks.lock(container.sandboxId, signal);
   await stopNowLocked(context, id, 'grace period exceeded', signal);
 }
 
+/** Whatever comes of it: the guest is asked again, or destroyed. */
 async function askGuest(context: PodsContext, domainName: string, withinMs: number, signal: AbortSignal): Promise<void> {
   using within = withTimeout(signal, withinMs, 'asking the guest to shut down');
   try {
     await context.hypervisor.requestShutdown(domainName, within);
   } catch (error) {
-    signal.throwIfAborted();
     context.log.debug({ domain: domainName, error: messageOf(error) }, 'the guest could not be asked to shut down');
   }
 }
 
-async function endsWithin(context: PodsContext, id: string, wait: { ms: number; stop: Stop }, signal: AbortSignal): Promise<boolean> {
-  wait.stop.hurry = new AbortController();
-  using timed = withTimeout(AbortSignal.any([signal, wait.stop.hurry.signal]), Math.max(0, wait.ms), 'the grace period');
+/** False when the time has passed or `signal` has been aborted first. */
+async function endsWithin(context: PodsContext, id: string, ms: number, signal: AbortSignal): Promise<boolean> {
+  using timed = withTimeout(signal, Math.max(0, ms), 'the grace period');
   try {
     await context.store.ended(id, timed);
     return true;
   } catch (error) {
-    signal.throwIfAborted();
     if (timed.aborted) return false;
     throw error;
   }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { ObservedVm, VmEndCause, VmEvent, VmSpec } from '../../../src/hypervisor/hypervisor.ts';
 import { silentLog } from '../../../src/lib/log.ts';
+import { abandonOnAbort } from '../../../src/lib/signals.ts';
 import type { ContainerConfig, GuestReport } from '../../../src/model/container.ts';
 import { VmletError } from '../../../src/model/errors.ts';
 import type { Image } from '../../../src/model/image.ts';
@@ -119,8 +120,8 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         vmOf(name).state = 'running';
       },
       pidOf: async () => 4711,
-      requestShutdown: async (name) => {
-        await called('requestShutdown');
+      requestShutdown: async (name, signal) => {
+        await abandonOnAbort(called('requestShutdown'), signal);
         if (world.obedient) world.end(name, 'shutdown');
       },
       destroy: async (name) => {
