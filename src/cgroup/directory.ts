@@ -2,6 +2,7 @@ import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from '../lib/errno.ts';
+import { invalid } from '../model/errors.ts';
 
 /** How long a group may still have members when it is removed: the kernel reaps an ended process's threads a moment later. */
 const emptyWithinMs = 2_000;
@@ -75,6 +76,16 @@ export async function readGroupFile(dir: string, file: string): Promise<string> 
 /** Writes a file of a group in one piece. Throws the kernel's error with the file's path: `EINVAL`, `EBUSY`, `ESRCH` (no such process). */
 export async function writeGroupFile(dir: string, file: string, text: string): Promise<void> {
   await writeFile(join(dir, file), text);
+}
+
+/** Writes a limit. Throws INVALID for one that the kernel does not take: CPUs that there are not, a number out of range. */
+export async function writeLimitFile(dir: string, file: string, text: string): Promise<void> {
+  try {
+    await writeGroupFile(dir, file, text);
+  } catch (error) {
+    if (isErrno(error, 'EINVAL', 'ERANGE')) throw invalid('resources', `the kernel refuses ${JSON.stringify(text)} for ${file}`);
+    throw error;
+  }
 }
 
 /** The count after `key` in a file of lines "key count"; 0 when it is not there. */

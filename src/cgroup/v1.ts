@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGroupFile } from './directory.ts';
+import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGroupFile, writeLimitFile } from './directory.ts';
 import type { Hierarchy } from './hierarchies.ts';
 import type { LeafPlace } from './leaf-path.ts';
 import type { LeafGroups } from './leaf.ts';
@@ -24,7 +24,7 @@ export function makeLeafGroupsV1(hierarchies: readonly Hierarchy[]): LeafGroups 
     const hierarchy = hierarchyOf(controller);
     if (!hierarchy) return;
     const dir = dirIn(hierarchy, place);
-    await writeGroupFile(group === 'leaf' ? dir : join(dir, vcpuGroup), file, text);
+    await writeLimitFile(group === 'leaf' ? dir : join(dir, vcpuGroup), file, text);
   }
 
   const filesIn = (files: readonly (readonly [string, string])[], path: readonly string[]): readonly GroupFile[] =>

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGroupFile } from './directory.ts';
+import { countOf, makeGroups, readGroupFile, removeGroup, removeIfEmpty, writeGroupFile, writeLimitFile } from './directory.ts';
 import type { LeafPlace } from './leaf-path.ts';
 import type { LeafGroups } from './leaf.ts';
 import { limitWritesV2 } from './limit-files.ts';
@@ -38,7 +38,7 @@ export function makeLeafGroupsV2(root: string): LeafGroups {
       const vcpu = join(leaf, vcpuGroup);
       const present = new Set((await readGroupFile(dirname(leaf), 'cgroup.subtree_control')).split(' '));
       for (const { controller, group, file, text } of limitWritesV2(limits, await readGroupFile(vcpu, 'cpu.max'))) {
-        if (present.has(controller)) await writeGroupFile(group === 'leaf' ? leaf : vcpu, file, text);
+        if (present.has(controller)) await writeLimitFile(group === 'leaf' ? leaf : vcpu, file, text);
       }
     },
     oomKills: async (place) => countOf(await readGroupFile(dirOf(place), 'memory.events'), 'oom_kill'),

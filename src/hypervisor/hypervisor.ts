@@ -91,7 +91,7 @@ export async function makeHypervisor(
   countConnections(client, hooks);
   const readiness = watchReadiness(options, client, { log });
   const events = followEvents(client, hooks.onVmEvent);
-  const lifeCycle = makeLifeCycle({ client, readiness, ...places });
+  const lifeCycle = makeLifeCycle({ client, readiness, ...places, log });
 
   return {
     ...lifeCycle,

@@ -1,10 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import type { Log } from '../lib/log.ts';
 import { isLibvirtError, libvirtNumbers, type LibvirtClient } from '../libvirt/libvirt.ts';
 import { domainXml } from './domain-xml.ts';
 import { asVmletError, isGone, isWrongState, reasonOf, unavailable, vmFailed } from './failures.ts';
 import { qemuLogTail, qemuPid, removeQemuLog, removeRemains, vcpuThreads } from './qemu-process.ts';
 import type { Readiness } from './readiness.ts';
 import { requestShutdown } from './shutdown.ts';
+import { setOomScore } from './oom-score.ts';
 import { diskCache } from './vm-files.ts';
 import type { VmSpec } from './vm-spec.ts';
 import { findVm, type FoundVm } from './vms.ts';
@@ -24,6 +25,7 @@ interface LifeCycleParts {
   readonly logDir: string;
   /** vmlet's own libvirt's `/var/lib/libvirt`; absent with another's, where nothing is tidied. */
   readonly libDir?: string;
+  readonly log: Log;
 }
 
 /** A VM's way through libvirt. */
@@ -50,7 +52,7 @@ const { domainCreateFlag, domainUndefineFlag } = libvirtNumbers;
 const undefineFlags = domainUndefineFlag.managedSave | domainUndefineFlag.snapshotsMetadata | domainUndefineFlag.nvram;
 
 /** Every step looks the domain up and leaves alone what is not ours. */
-export function makeLifeCycle({ client, readiness, runDir, logDir, libDir }: LifeCycleParts): LifeCycle {
+export function makeLifeCycle({ client, readiness, runDir, logDir, libDir, log }: LifeCycleParts): LifeCycle {
   const { domains } = client.control;
 
   async function existing(name: string, signal: AbortSignal): Promise<FoundVm> {
@@ -88,7 +90,7 @@ export function makeLifeCycle({ client, readiness, runDir, logDir, libDir }: Lif
         }
         const pid = await qemuPid(runDir, name);
         if (pid === undefined) throw vmFailed(name, 'QEMU ended as soon as it was started', undefined, await qemuLogTail(logDir, name));
-        await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScoreAdj));
+        await setOomScore(pid, oomScoreAdj, log);
         return { pid, vcpuTids: await vcpuThreads(pid) };
       }),
 
