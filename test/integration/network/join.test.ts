@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, run, soon, type TestNode, type Traces } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, request, run, serverPid, soon, type TestNode, type Traces } from './node.ts';
 
 const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] } satisfies Traces;
 
@@ -108,11 +108,11 @@ describe('the removal of a tap', () => {
     await network.joinTap(sandboxId, old.tap, soon());
     const newer = makeGuest(node, interfaces[0]?.mac ?? '');
     await network.joinTap(sandboxId, newer.tap, soon());
-    const server = readFileSync(join(node.runtimeDir, `${sandboxId}.pid`), 'utf8');
+    const server = await serverPid(node, sandboxId);
 
     await network.removeTap(sandboxId, old.tap, soon());
     expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', old.tap)).toThrow(/does not exist/);
-    expect(readFileSync(join(node.runtimeDir, `${sandboxId}.pid`), 'utf8')).toBe(server);
+    expect(await serverPid(node, sandboxId)).toBe(server);
     expect(newer.dhcp()?.['ip']).toBe('10.213.7.2');
     await network.removeTap(sandboxId, newer.tap, soon());
     expect(node.traces().processes).toEqual([]);

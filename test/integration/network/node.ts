@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
 import { randomId } from '../../../src/lib/ids.ts';
 import { makeNetwork, type AttachRequest, type Network } from '../../../src/network/network.ts';
+import { waitFor } from '../../lib/wait.ts';
 
 /** Runs a program; throws with its stderr. */
 export function run(program: string, ...args: readonly string[]): string {
@@ -254,4 +255,13 @@ function hangingGroups(journal: string): ReadonlySet<number> {
     return state !== 'Z' && group === leader ? Number(group) : 0;
   });
   return new Set(groups.filter((group) => group > 1));
+}
+
+/** The pid of a sandbox's DHCP server by its pid file, which is written a moment after the server listens. */
+export async function serverPid({ runtimeDir }: TestNode, sandboxId: string): Promise<number> {
+  const file = join(runtimeDir, `${sandboxId}.pid`);
+  return waitFor(() => existsSync(file) && Number.parseInt(readFileSync(file, 'utf8'), 10), {
+    timeoutMs: 10_000,
+    what: 'pid file of dnsmasq',
+  });
 }

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, soon, type TestGuest, type TestNode } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, request, serverPid, soon, type TestGuest, type TestNode } from './node.ts';
 
 /** A sandbox with a "VM" on its network, made by a daemon that is then gone. */
 async function runningPod(node: TestNode): Promise<{ sandboxId: string; guest: TestGuest }> {
@@ -15,19 +15,15 @@ async function runningPod(node: TestNode): Promise<{ sandboxId: string; guest: T
   return { sandboxId: wanted.sandboxId, guest };
 }
 
-function serverPid(node: TestNode, sandboxId: string): number {
-  return Number.parseInt(readFileSync(join(node.runtimeDir, `${sandboxId}.pid`), 'utf8'), 10);
-}
-
 describe('a daemon that starts again', () => {
   it('adopts the DHCP server of a running VM', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const { sandboxId, guest } = await runningPod(node);
-    const before = serverPid(node, sandboxId);
+    const before = await serverPid(node, sandboxId);
     const network = await node.open();
     await network.recover(new Map([[sandboxId, guest.tap]]), soon());
-    expect(serverPid(node, sandboxId)).toBe(before);
+    expect(await serverPid(node, sandboxId)).toBe(before);
     expect(network.attachment(sandboxId)?.ips).toEqual(['10.213.7.2']);
     expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
     await network.detach(sandboxId, soon());
@@ -38,7 +34,7 @@ describe('a daemon that starts again', () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const { sandboxId, guest } = await runningPod(node);
-    process.kill(serverPid(node, sandboxId), 'SIGKILL');
+    process.kill(await serverPid(node, sandboxId), 'SIGKILL');
     await waitFor(() => node.traces().processes.length === 0, { timeoutMs: 5_000, what: 'end of dnsmasq' });
     const network = await node.open();
     await network.recover(new Map([[sandboxId, guest.tap]]), soon());
@@ -72,7 +68,7 @@ describe('a daemon that starts again', () => {
     const { schema, record } = JSON.parse(readFileSync(file, 'utf8')) as { schema: number; record: Record<string, unknown> };
     const { netnsPath, hostname, network: config, subject } = record;
     writeFileSync(file, JSON.stringify({ schema, record: { netnsPath, hostname, network: config, subject } }));
-    process.kill(serverPid(node, sandboxId), 'SIGKILL');
+    process.kill(await serverPid(node, sandboxId), 'SIGKILL');
     const network = await node.open();
     await network.recover(new Map([[sandboxId, undefined]]), soon());
     expect(node.traces()).toMatchObject({ namespaces: [], leases: [], records: [], links: ['lo'] });
