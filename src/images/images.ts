@@ -1,19 +1,19 @@
 import type { Log } from '../lib/log.ts';
 import type { Image } from '../model/image.ts';
 import type { OpenRecords } from '../records/records.ts';
-import { makeDoor } from './door.ts';
-import type { Resolver } from './http-get.ts';
-import type { PullProgress } from './progress.ts';
+import { makeDoor } from './door/door.ts';
+import type { Resolver } from './http/http-get.ts';
+import type { PullProgress } from './transfer/progress.ts';
 import { makePulls } from './pull.ts';
 import type { PullHooks } from './pull-hooks.ts';
-import { compileSources, type ImageSource } from './source-map.ts';
-import { openStore } from './store.ts';
-import { makeUsageSampler } from './usage.ts';
-import { renewVerdicts } from './verdicts.ts';
+import { compileSources, type ImageSource } from './sources/source-map.ts';
+import { openStore } from './store/store.ts';
+import { makeUsageSampler } from './store/usage.ts';
+import { renewVerdicts } from './store/verdicts.ts';
 
-export type { ImageSource } from './source-map.ts';
+export type { ImageSource } from './sources/source-map.ts';
 export type { PullHooks } from './pull-hooks.ts';
-export type { PullProgress } from './progress.ts';
+export type { PullProgress } from './transfer/progress.ts';
 
 /** Space that the store uses, for CRI's ImageFsInfo. */
 export interface ImageFsUsage {

@@ -5,18 +5,18 @@ import type { Log } from '../lib/log.ts';
 import { makeSingleFlight } from '../lib/single-flight.ts';
 import { VmletError } from '../model/errors.ts';
 import type { Image } from '../model/image.ts';
-import type { Door } from './door.ts';
-import { download } from './download.ts';
+import type { Door } from './door/door.ts';
+import { download } from './transfer/download.ts';
 import { PullProblem, toVmletError } from './failures.ts';
-import type { Resolver } from './http-get.ts';
-import { digestOfText, imageIdOf, type NameRecord } from './image-record.ts';
-import { throttleProgress, type PullProgress } from './progress.ts';
+import type { Resolver } from './http/http-get.ts';
+import { digestOfText, imageIdOf, type NameRecord } from './store/image-record.ts';
+import { throttleProgress, type PullProgress } from './transfer/progress.ts';
 import { keyOf, parseReference, type Reference } from './reference.ts';
 import { countBytes, countPulls, noHooks, type PullHooks } from './pull-hooks.ts';
-import type { Origin, SourceMap } from './source-map.ts';
-import type { Store } from './store.ts';
-import { hasQcow2Magic } from './qcow2-header.ts';
-import type { Validators } from './validators.ts';
+import type { Origin, SourceMap } from './sources/source-map.ts';
+import type { Store } from './store/store.ts';
+import { hasQcow2Magic } from './door/qcow2-header.ts';
+import type { Validators } from './http/validators.ts';
 
 /** Bounds of one download. */
 export interface PullOptions {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Image } from '../model/image.ts';
+import type { Image } from '../../model/image.ts';
 import { hexOf, type ImageRecord, type NameRecord } from './image-record.ts';
-import { keyOf, parseReference } from './reference.ts';
+import { keyOf, parseReference } from '../reference.ts';
 
 /** Images as callers see them, made of records: a pure view, made anew after each change. */
 export interface Catalogue {

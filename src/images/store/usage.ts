@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, messageOf } from '../lib/errno.ts';
-import type { Log } from '../lib/log.ts';
+import { isErrno, messageOf } from '../../lib/errno.ts';
+import type { Log } from '../../lib/log.ts';
 
 /** Space that a directory takes, in bytes on disk (allocated blocks, not lengths) and inodes. */
 export interface SpaceTaken {

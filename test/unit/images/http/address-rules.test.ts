@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mayConnect, publicRange, rangeOf } from '../../../src/images/address-rules.ts';
+import { mayConnect, publicRange, rangeOf } from '../../../../src/images/http/address-rules.ts';
 
 describe('the range of an address', () => {
   test.each([

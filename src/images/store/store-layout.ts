@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '../lib/log.ts';
+import type { Log } from '../../lib/log.ts';
 
 /** Directories of the store. Root alone writes in them; QEMU, which opens disks by path, may pass through those of mode 0711. */
 export interface StoreLayout {

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
-import { messageOf } from '../lib/errno.ts';
-import type { Log } from '../lib/log.ts';
-import type { Door, DoorVersions } from './door.ts';
-import { Refusal } from './failures.ts';
+import { messageOf } from '../../lib/errno.ts';
+import type { Log } from '../../lib/log.ts';
+import type { Door, DoorVersions } from '../door/door.ts';
+import { Refusal } from '../failures.ts';
 import type { ImageRecord } from './image-record.ts';
 import type { Store } from './store.ts';
 

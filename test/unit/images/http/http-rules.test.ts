@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { credentialsFor, planAnswer, refuseWebPage, shown, type AnswerHead } from '../../../src/images/http-rules.ts';
+import { credentialsFor, planAnswer, refuseWebPage, shown, type AnswerHead } from '../../../../src/images/http/http-rules.ts';
 
 const https = new URL('https://disks.example/a/x.qcow2?token=secret');
 

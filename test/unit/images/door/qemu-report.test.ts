@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeInfo, parseQemuVersion } from '../../../src/images/qemu-report.ts';
+import { judgeInfo, parseQemuVersion } from '../../../../src/images/door/qemu-report.ts';
 
 /** As qemu-img 7.2 prints it for a new disk of 64 MiB. */
 const sound = {

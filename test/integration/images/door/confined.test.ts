@@ -1,9 +1,9 @@
 import { closeSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { confinedFile, runConfined, type ConfinedOptions } from '../../../src/images/confined.ts';
-import { tempDir } from '../../lib/temp.ts';
-import { waitFor } from '../../lib/wait.ts';
+import { confinedFile, runConfined, type ConfinedOptions } from '../../../../src/images/door/confined.ts';
+import { tempDir } from '../../../lib/temp.ts';
+import { waitFor } from '../../../lib/wait.ts';
 
 const user = { uid: 65_534, gid: 65_534 };
 const signal = AbortSignal.timeout(60_000);

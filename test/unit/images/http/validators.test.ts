@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { conditionsOf, validatorsOf } from '../../../src/images/validators.ts';
+import { conditionsOf, validatorsOf } from '../../../../src/images/http/validators.ts';
 
 const noon = 'Tue, 24 Nov 2026 12:00:00 GMT';
 

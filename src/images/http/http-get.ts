@@ -2,8 +2,8 @@ import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
-import { isErrno, messageOf } from '../lib/errno.ts';
-import { PullProblem } from './failures.ts';
+import { isErrno, messageOf } from '../../lib/errno.ts';
+import { PullProblem } from '../failures.ts';
 import { shown } from './http-rules.ts';
 
 /** Answers all addresses of a host name, as node:dns' `lookup` with `all`. */

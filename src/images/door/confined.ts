@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { isErrno } from '../lib/errno.ts';
-import { programPath } from '../lib/run-program.ts';
+import { isErrno } from '../../lib/errno.ts';
+import { programPath } from '../../lib/run-program.ts';
 
 /** How a program that reads hostile bytes is run. */
 export interface ConfinedOptions {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { DiskFormat } from '../model/image.ts';
+import type { DiskFormat } from '../../model/image.ts';
 
 /** Version of both kinds of record. */
 export const imageRecordVersion = 1;

@@ -3,11 +3,11 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { makeDoor, type DoorOptions } from '../../../src/images/door.ts';
-import { PullProblem, Refusal } from '../../../src/images/failures.ts';
-import type { DiskFormat } from '../../../src/model/image.ts';
-import { newQcow2, withExtensions, withFields } from '../../lib/qcow2.ts';
-import { tempDir } from '../../lib/temp.ts';
+import { makeDoor, type DoorOptions } from '../../../../src/images/door/door.ts';
+import { PullProblem, Refusal } from '../../../../src/images/failures.ts';
+import type { DiskFormat } from '../../../../src/model/image.ts';
+import { newQcow2, withExtensions, withFields } from '../../../lib/qcow2.ts';
+import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(120_000);
 const options: DoorOptions = { qemuImg: 'qemu-img', user: { uid: 65_534, gid: 65_534 }, maxVirtualBytes: 2 ** 40, timeoutMs: 30_000 };

@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
-import { messageOf } from '../lib/errno.ts';
-import type { DiskFormat } from '../model/image.ts';
+import { messageOf } from '../../lib/errno.ts';
+import type { DiskFormat } from '../../model/image.ts';
 import { confinedFile, runConfined, type ConfinedOptions, type ConfinedResult } from './confined.ts';
-import { PullProblem, Refusal } from './failures.ts';
+import { PullProblem, Refusal } from '../failures.ts';
 import { judgeInfo, parseQemuVersion } from './qemu-report.ts';
 import { parseQcow2Header, qcow2HeaderBytes } from './qcow2-header.ts';
 

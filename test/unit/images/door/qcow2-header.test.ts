@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Refusal } from '../../../src/images/failures.ts';
-import { parseQcow2Header } from '../../../src/images/qcow2-header.ts';
-import { syntheticFileBytes, syntheticHeader, withExtensions, withFields } from '../../lib/qcow2.ts';
+import { Refusal } from '../../../../src/images/failures.ts';
+import { parseQcow2Header } from '../../../../src/images/door/qcow2-header.ts';
+import { syntheticFileBytes, syntheticHeader, withExtensions, withFields } from '../../../lib/qcow2.ts';
 
 const limits = { fileBytes: syntheticFileBytes, maxVirtualBytes: 2 ** 40 };
 

@@ -1,13 +1,13 @@
 import { chmod, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { removeDurably, syncDirectory } from '../lib/durable-file.ts';
-import { isErrno } from '../lib/errno.ts';
-import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
-import type { Log } from '../lib/log.ts';
-import { VmletError } from '../model/errors.ts';
-import type { Image } from '../model/image.ts';
-import { openRecords, type OpenRecords, type Records } from '../records/records.ts';
+import { removeDurably, syncDirectory } from '../../lib/durable-file.ts';
+import { isErrno } from '../../lib/errno.ts';
+import { makeKeyedMutex } from '../../lib/keyed-mutex.ts';
+import type { Log } from '../../lib/log.ts';
+import { VmletError } from '../../model/errors.ts';
+import type { Image } from '../../model/image.ts';
+import { openRecords, type OpenRecords, type Records } from '../../records/records.ts';
 import { makeCatalogue } from './catalogue.ts';
 import { makeHolds } from './holds.ts';
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseReference } from '../../../src/images/reference.ts';
-import { compileSources, type ImageSource } from '../../../src/images/source-map.ts';
+import { parseReference } from '../../../../src/images/reference.ts';
+import { compileSources, type ImageSource } from '../../../../src/images/sources/source-map.ts';
 
 const digest = `sha256:${'ab'.repeat(32)}`;
 

@@ -1,4 +1,4 @@
-import { PullProblem } from './failures.ts';
+import { PullProblem } from '../failures.ts';
 
 /** What is read of an HTTP answer before its body. */
 export interface AnswerHead {

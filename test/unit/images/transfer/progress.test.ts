@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { throttleProgress, type PullProgress } from '../../../src/images/progress.ts';
+import { throttleProgress, type PullProgress } from '../../../../src/images/transfer/progress.ts';
 
 test('progress is told at most four times a second, and the end always', () => {
   const told: PullProgress[] = [];

@@ -1,6 +1,6 @@
-import { invalid } from '../model/errors.ts';
-import type { DiskFormat } from '../model/image.ts';
-import { formatReference, spellingsOf, type Reference } from './reference.ts';
+import { invalid } from '../../model/errors.ts';
+import type { DiskFormat } from '../../model/image.ts';
+import { formatReference, spellingsOf, type Reference } from '../reference.ts';
 
 /** A line of `images.sources`: exactly one of `name` and `match`. */
 export interface ImageSource {

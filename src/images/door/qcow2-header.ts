@@ -1,4 +1,4 @@
-import { Refusal } from './failures.ts';
+import { Refusal } from '../failures.ts';
 import { walkExtensions } from './qcow2-extensions.ts';
 
 /** How many of a file's first bytes `parseQcow2Header` needs: the largest cluster, since all that it reads lies in the first one. */

@@ -1,4 +1,4 @@
-import { Refusal } from './failures.ts';
+import { Refusal } from '../failures.ts';
 
 const endOfExtensions = 0;
 const featureNameTable = 0x6803f857;

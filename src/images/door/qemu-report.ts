@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { messageOf } from '../lib/errno.ts';
-import { Refusal } from './failures.ts';
+import { messageOf } from '../../lib/errno.ts';
+import { Refusal } from '../failures.ts';
 
 /** What `qemu-img info --output=json` prints of a disk, as far as the door reads it (QEMU's qapi/block-core.json, ImageInfo). */
 const infoSchema = z.object({

@@ -1,13 +1,13 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { vmletVersion } from '../lib/version.ts';
-import { mayConnect, rangeOf } from './address-rules.ts';
+import { vmletVersion } from '../../lib/version.ts';
+import { mayConnect, rangeOf } from '../http/address-rules.ts';
 import { makeBlobWriter, type BlobWriter } from './blob-writer.ts';
-import { PullProblem } from './failures.ts';
-import { asPullProblem, httpGet, type GetAnswer, type Resolver } from './http-get.ts';
-import { credentialsFor, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from './http-rules.ts';
-import { watchForStall, type StallWatch } from './stall-watch.ts';
-import { conditionsOf, validatorsOf, type Validators } from './validators.ts';
+import { PullProblem } from '../failures.ts';
+import { asPullProblem, httpGet, type GetAnswer, type Resolver } from '../http/http-get.ts';
+import { credentialsFor, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from '../http/http-rules.ts';
+import { watchForStall, type StallWatch } from '../http/stall-watch.ts';
+import { conditionsOf, validatorsOf, type Validators } from '../http/validators.ts';
 
 /** What to fetch and within which bounds. */
 export interface DownloadRequest {

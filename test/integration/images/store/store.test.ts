@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Image } from '../../../src/model/image.ts';
-import { silentLog, type Log } from '../../../src/lib/log.ts';
-import { startDiskServer } from '../../lib/disk-server.ts';
-import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
-import { newQcow2 } from '../../lib/qcow2.ts';
-import { tempDir } from '../../lib/temp.ts';
+import type { Image } from '../../../../src/model/image.ts';
+import { silentLog, type Log } from '../../../../src/lib/log.ts';
+import { startDiskServer } from '../../../lib/disk-server.ts';
+import { filesIn, nothing, openImages } from '../../../lib/image-store.ts';
+import { newQcow2 } from '../../../lib/qcow2.ts';
+import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(120_000);
 

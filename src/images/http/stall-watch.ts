@@ -1,4 +1,4 @@
-import { PullProblem } from './failures.ts';
+import { PullProblem } from '../failures.ts';
 
 /** A signal that aborts when nothing has moved for a while. */
 export interface StallWatch extends Disposable {
