@@ -1,34 +1,6 @@
 import { z } from 'zod';
+import { imagesSchema } from './images.ts';
 import { bytes, durationMs, listenAddress, path, socketPath } from './values.ts';
-
-const source = z
-  .strictObject({
-    name: z.string().min(1).optional().describe('exact image name, with or without tag'),
-    match: z.string().min(1).optional().describe('regular expression over the whole name; $1 ... may be used in url'),
-    url: z.string().min(1).describe('http:// or https:// address of the disk'),
-    sha256: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
-      .optional()
-      .describe('digest that the bytes must have'),
-    format: z.enum(['qcow2', 'raw']).default('qcow2').describe('how the bytes are read; never probed'),
-  })
-  .superRefine((value, context) => {
-    if ((value.name === undefined) === (value.match === undefined)) context.addIssue('exactly one of name and match must be given');
-    if (!/^https?:\/\//.test(value.url))
-      context.addIssue({ code: 'custom', path: ['url'], message: 'must begin with https:// or http://' });
-    if (value.match !== undefined && !isExpression(value.match)) {
-      context.addIssue({ code: 'custom', path: ['match'], message: 'is not a regular expression' });
-    }
-  });
-
-function isExpression(text: string): boolean {
-  try {
-    return new RegExp(text) instanceof RegExp;
-  } catch {
-    return false;
-  }
-}
 
 /**
  * Every key of vmlet's configuration: type, check, default and description in one place. The file, drop-ins, environment, flags and
@@ -69,14 +41,7 @@ export const configSchema = z.strictObject({
       shutdownRepeat: durationMs.default(5_000).describe('how often the guest is asked again to shut down within the grace period'),
     })
     .prefault({}),
-  images: z
-    .strictObject({
-      sources: z.array(source).default([]).describe('where named images come from; exact names first, then expressions in order'),
-      maxBytes: bytes.default(64 * 2 ** 30).describe('largest download'),
-      maxVirtualSize: bytes.default(2 * 2 ** 40).describe('largest disk that a guest may see'),
-      stallTimeout: durationMs.default(60_000).describe('a download that makes no progress for this long fails'),
-    })
-    .prefault({}),
+  images: imagesSchema,
   cni: z
     .strictObject({
       confDir: path.default('/etc/cni/net.d').describe('CNI configuration: the first file by name counts'),

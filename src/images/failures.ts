@@ -5,12 +5,15 @@ import { hasCode, VmletError } from '../model/errors.ts';
 export type PullProblemKind =
   | 'address-forbidden'
   | 'answer'
+  | 'auth'
   | 'certificate'
   | 'connection'
   | 'digest'
   | 'downgrade'
   | 'inspection'
+  | 'manifest'
   | 'redirects'
+  | 'signature'
   | 'stalled'
   | 'status'
   | 'too-few-bytes'
@@ -25,10 +28,17 @@ export class PullProblem extends Error {
   override readonly name = 'PullProblem';
   readonly kind: PullProblemKind;
   readonly registryAway: boolean;
+  /** How long the server asks us to wait before the next attempt (Retry-After), milliseconds. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(kind: PullProblemKind, message: string, options: ErrorOptions & { readonly registryAway?: boolean } = {}) {
+  constructor(
+    kind: PullProblemKind,
+    message: string,
+    options: ErrorOptions & { readonly registryAway?: boolean; readonly retryAfterMs?: number | undefined } = {},
+  ) {
     super(message, options);
     this.kind = kind;
+    this.retryAfterMs = options.retryAfterMs;
     this.registryAway = options.registryAway ?? awayKinds.has(kind);
   }
 }

@@ -21,10 +21,50 @@ export function rangeOf(address: string): string {
   return range === 'unspecified' ? 'loopback' : `ipv6-${range}`.replace('ipv6-loopback', 'loopback');
 }
 
-/** Whether a redirected request may connect to `address`, when the configured host was in `firstRange`: public, or where that host was. */
-export function mayConnect(address: string, firstRange: string): boolean {
+/** What an address is judged by. */
+export interface AddressContext {
+  /** The operator's configuration names this very address (or `localhost`), not only a name that leads to it. */
+  readonly isNamed: boolean;
+  /** The range of the host that sent us here, by a redirect or as its token server; `undefined` for the host that was asked for. */
+  readonly referredFrom: string | undefined;
+  /** `images.allowedNetworks`: may be connected to in any case. */
+  readonly allowed: readonly Network[];
+}
+
+/** A network in CIDR form, as `ipaddr.parseCIDR` reads it. */
+export type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+/** Where a node's own services and its cloud's metadata live: only for what the configuration names. */
+const nodeLocal: ReadonlySet<string> = new Set(['loopback', 'linkLocal', 'ipv6-linkLocal']);
+
+/**
+ * Whether an address may be connected to. Public ones always. A host that was asked for may be in a private network, but not on the node itself
+ * nor link-local, unless the configuration names the address. Where another server sends us, only networks that this server itself is in.
+ */
+export function mayConnect(address: string, { isNamed, referredFrom, allowed }: AddressContext): boolean {
   const range = rangeOf(address);
-  return range === publicRange || (range === firstRange && range !== 'unknown');
+  if (range === 'unknown') return false;
+  if (range === publicRange || isAllowed(address, allowed)) return true;
+  if (referredFrom !== undefined) return range === referredFrom;
+  return isNamed || (!nodeLocal.has(range) && !isCloudMetadata(address));
+}
+
+/** Reads a network in CIDR form or a single address; `undefined` for anything else. */
+export function parseNetwork(text: string): Network | undefined {
+  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
+  if (!ipaddr.isValid(text)) return undefined;
+  const address = ipaddr.parse(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
+}
+
+function isAllowed(address: string, allowed: readonly Network[]): boolean {
+  const parsed = ipaddr.process(address);
+  return allowed.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits));
+}
+
+/** fd00:ec2::254, the one metadata service that is not link-local (AWS, instance metadata over IPv6). */
+function isCloudMetadata(address: string): boolean {
+  return ipaddr.parse(address).toString() === 'fd00:ec2::254';
 }
 
 function rangeOfV4(address: ipaddr.IPv4): string {

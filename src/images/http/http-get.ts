@@ -1,5 +1,5 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { isErrno, messageOf } from '../../lib/errno.ts';
@@ -9,12 +9,15 @@ import { shown } from './http-rules.ts';
 /** Answers all addresses of a host name, as node:dns' `lookup` with `all`. */
 export type Resolver = (hostname: string, done: (error: Error | null, addresses: readonly LookupAddress[]) => void) => void;
 
-/** One GET. */
+/** One request to one server. */
 export interface GetRequest {
+  readonly method: string;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** `user:password` for the Authorization header. */
-  readonly credentials: string | undefined;
+  readonly body?: string | undefined;
+  readonly agent: Agent;
+  /** Longest wait for a connection, milliseconds. */
+  readonly connectTimeoutMs: number;
   /** Whether this address may be connected to; asked before a connection is made, and of the connection itself. */
   readonly mayConnect: (address: string) => boolean;
   readonly resolver?: Resolver | undefined;
@@ -29,13 +32,13 @@ export interface GetAnswer {
   readonly address: string;
 }
 
-/** Sends one GET on a connection of its own. Throws `PullProblem` (connection, certificate, address-forbidden) or the signal's reason. */
+/** Sends one request. Throws `PullProblem` (connection, certificate, address-forbidden) or the signal's reason. */
 export async function httpGet(get: GetRequest, signal: AbortSignal): Promise<GetAnswer> {
   const { url, mayConnect } = get;
   const forbidden = (address: string): PullProblem =>
     new PullProblem(
       'address-forbidden',
-      `a redirect to ${shown(url)} leads to ${address}, inside a network that the configured host is not in`,
+      `${shown(url)} leads to ${address}, which may not be connected to from there: name it in images.allowedNetworks if it may`,
     );
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0 && !mayConnect(host)) throw forbidden(host);
@@ -46,23 +49,29 @@ export async function httpGet(get: GetRequest, signal: AbortSignal): Promise<Get
     hostname: host,
     port: url.port,
     path: `${url.pathname}${url.search}`,
-    method: 'GET',
+    method: get.method,
     headers: get.headers,
-    agent: false,
+    agent: get.agent,
     signal,
     lookup: guardedLookup(get, forbidden),
-    ...(get.credentials === undefined ? {} : { auth: get.credentials }),
   });
+  const slow = setTimeout(() => {
+    request.destroy(new PullProblem('connection', `${shown(url)}: no connection within ${get.connectTimeoutMs} ms`));
+  }, get.connectTimeoutMs);
+  request.once('close', () => clearTimeout(slow));
   request.once('socket', (socket: Socket) => {
-    socket.once('connect', () => {
+    const check = (): void => {
+      clearTimeout(slow);
       const connected = socket.remoteAddress ?? '';
       if (mayConnect(connected)) address.resolve(connected);
       else request.destroy(forbidden(connected));
-    });
+    };
+    if (socket.connecting) socket.once('connect', check);
+    else check();
   });
   let connectionError: Error | undefined;
   request.on('error', (error) => (connectionError = error));
-  request.end();
+  request.end(get.body);
   try {
     const response = await answerOf(request);
     return { connectionError: () => connectionError, response, address: await address.promise };

@@ -3,17 +3,13 @@ import { PullProblem } from '../failures.ts';
 /** What is read of an HTTP answer before its body. */
 export interface AnswerHead {
   readonly status: number;
-  readonly location: string | undefined;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
   readonly contentLength: string | undefined;
 }
 
-/** What an answer means: a disk follows, the one we have is current, or ask elsewhere. */
-export type AnswerPlan =
-  | { readonly kind: 'body'; readonly announcedBytes: number | undefined }
-  | { readonly kind: 'unchanged' }
-  | { readonly kind: 'redirect'; readonly to: URL };
+/** What an answer means: a disk follows, or the one we have is current. */
+export type AnswerPlan = { readonly kind: 'body'; readonly announcedBytes: number | undefined } | { readonly kind: 'unchanged' };
 
 /** What answers are judged by. */
 export interface AnswerLimits {
@@ -23,12 +19,9 @@ export interface AnswerLimits {
   readonly conditional: boolean;
 }
 
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-
 /** Decides what to do with an answer from `url` (RFC 9110). Throws `PullProblem`. */
 export function planAnswer(url: URL, head: AnswerHead, limits: AnswerLimits): AnswerPlan {
   const { status } = head;
-  if (redirects.has(status)) return { kind: 'redirect', to: redirectTarget(url, head.location) };
   if (status === 304 && limits.conditional) return { kind: 'unchanged' };
   if (status !== 200) {
     const hint = status === 404 ? ' (not found: check the url in images.sources)' : '';
@@ -60,13 +53,15 @@ export function shown(url: URL): string {
   return `${url.origin}${url.pathname}`;
 }
 
-/** Credentials of the configured URL go to its own host only. */
-export function credentialsFor(url: URL, configured: URL): string | undefined {
-  if (url.origin !== configured.origin || (configured.username === '' && configured.password === '')) return undefined;
-  return `${decodeURIComponent(configured.username)}:${decodeURIComponent(configured.password)}`;
+/** The `Authorization` field for the user and password that a configured URL holds; `undefined` without. */
+export function basicOf(url: URL): string | undefined {
+  if (url.username === '' && url.password === '') return undefined;
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
-function redirectTarget(url: URL, location: string | undefined): URL {
+/** Where a redirect leads. Throws `PullProblem` for a target that is none, of another protocol, or without TLS where there was TLS. */
+export function redirectTarget(url: URL, location: string | undefined): URL {
   if (location === undefined || !URL.canParse(location, url.href)) throw new PullProblem('answer', `${shown(url)} redirects to nowhere`);
   const to = new URL(location, url);
   if (to.protocol !== 'https:' && to.protocol !== 'http:') throw new PullProblem('downgrade', `${shown(url)} redirects to ${to.protocol}`);

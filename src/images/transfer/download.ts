@@ -1,11 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { vmletVersion } from '../../lib/version.ts';
-import { mayConnect, rangeOf } from '../http/address-rules.ts';
 import { makeBlobWriter, type BlobWriter } from './blob-writer.ts';
 import { PullProblem } from '../failures.ts';
-import { asPullProblem, httpGet, type GetAnswer, type Resolver } from '../http/http-get.ts';
-import { credentialsFor, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from '../http/http-rules.ts';
+import { makeHttpClient, type HttpAnswer, type HttpClient } from '../http/http-client.ts';
+import { asPullProblem, type Resolver } from '../http/http-get.ts';
+import { basicOf, planAnswer, refuseWebPage, shown, tooLarge, type AnswerPlan } from '../http/http-rules.ts';
+import { plainTransport } from '../http/transport.ts';
 import { watchForStall, type StallWatch } from '../http/stall-watch.ts';
 import { conditionsOf, validatorsOf, type Validators } from '../http/validators.ts';
 
@@ -29,13 +29,12 @@ export type Download =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'received'; readonly digest: string; readonly sizeBytes: number; readonly validators: Validators };
 
-const maxRedirects = 5;
-
 /** Fetches a disk into an open empty file, hashing on the way. Throws `PullProblem`, the disk's system error or the signal's reason. */
 export async function download(request: DownloadRequest, file: FileHandle, signal: AbortSignal): Promise<Download> {
   using watch = watchForStall(request.stallTimeoutMs, shown(request.url), signal);
-  const { answer, plan, url } = await follow(request, watch);
-  const { response } = answer;
+  using client = makeHttpClient({ transport: plainTransport, allowedNetworks: [], resolver: request.resolver });
+  const { answer, plan } = await ask(request, client, watch);
+  const { response, url } = answer;
   try {
     if (plan.kind !== 'body') return { kind: 'unchanged' };
     if (plan.announcedBytes !== undefined) await request.reserve(plan.announcedBytes);
@@ -47,52 +46,24 @@ export async function download(request: DownloadRequest, file: FileHandle, signa
   }
 }
 
-interface Followed {
-  readonly answer: GetAnswer;
-  readonly plan: Exclude<AnswerPlan, { kind: 'redirect' }>;
-  readonly url: URL;
-}
-
-/** Follows redirects, which may not enter a private network that the configured host is not in. */
-async function follow(request: DownloadRequest, watch: StallWatch): Promise<Followed> {
+async function ask(request: DownloadRequest, client: HttpClient, watch: StallWatch): Promise<{ answer: HttpAnswer; plan: AnswerPlan }> {
   const conditional = conditionsOf(request.validators);
-  const seen = new Set<string>();
-  let firstRange: string | undefined;
-  for (let url = request.url; ;) {
-    if (seen.has(url.href)) throw new PullProblem('redirects', `${shown(request.url)} redirects in a circle`);
-    if (seen.size > maxRedirects) throw new PullProblem('redirects', `${shown(request.url)} redirects more than ${maxRedirects} times`);
-    seen.add(url.href);
-    const known = firstRange;
-    const get = {
-      url,
-      headers: { 'user-agent': `vmlet/${vmletVersion}`, accept: '*/*', 'accept-encoding': 'identity', ...conditional },
-      credentials: credentialsFor(url, request.url),
-      mayConnect: (address: string) => known === undefined || mayConnect(address, known),
-      resolver: request.resolver,
-    };
-    const answer = await httpGet(get, watch.signal);
-    watch.touch();
-    firstRange ??= rangeOf(answer.address);
-    const plan = planOrDestroy(url, answer.response, { maxBytes: request.maxBytes, conditional: Object.keys(conditional).length > 0 });
-    if (plan.kind !== 'redirect') return { answer, plan, url };
-    answer.response.destroy();
-    url = plan.to;
-  }
-}
-
-function planOrDestroy(url: URL, response: IncomingMessage, limits: { maxBytes: number; conditional: boolean }): AnswerPlan {
-  const { headers } = response;
+  const answer = await client.send(
+    { url: request.url, isConfigured: true, headers: { ...conditional }, authorization: basicOf(request.url) },
+    watch.signal,
+  );
+  watch.touch();
+  const { headers } = answer;
   const head = {
-    status: response.statusCode ?? 0,
-    location: headers.location,
+    status: answer.status,
     contentType: headers['content-type'],
     contentEncoding: headers['content-encoding'],
     contentLength: headers['content-length'],
   };
   try {
-    return planAnswer(url, head, limits);
+    return { answer, plan: planAnswer(answer.url, head, { maxBytes: request.maxBytes, conditional: Object.keys(conditional).length > 0 }) };
   } catch (error) {
-    response.destroy();
+    answer.response.destroy();
     throw error;
   }
 }
