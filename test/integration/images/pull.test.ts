@@ -298,7 +298,7 @@ describe('a pull that fails leaves nothing and says why', () => {
     );
     await expect(images.pull('disk', signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: away },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: away ? 'registry-away' : 'other' },
         message: expect.stringMatching(message),
         cause: expect.objectContaining({ kind }),
       }),
@@ -340,7 +340,7 @@ describe('a pull that fails leaves nothing and says why', () => {
     const images = await openImages({ sources: [source(`http://127.0.0.1:${port}/disk`)] });
     await expect(images.pull('disk', signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: true },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'registry-away' },
         message: expect.stringContaining('the connection is refused'),
       }),
     );
@@ -373,7 +373,7 @@ describe('a pull that fails leaves nothing and says why', () => {
     const images = await openImages({ sources: [source(`https://127.0.0.1:${(server.address() as AddressInfo).port}/disk`)] });
     await expect(images.pull('disk', signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: false },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'other' },
         message: expect.stringMatching(/certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/),
       }),
     );

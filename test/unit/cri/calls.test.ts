@@ -254,7 +254,7 @@ describe('images', () => {
   });
 
   test('a pull that fails tells the kubelet why', async () => {
-    const failure = new VmletError({ code: 'PULL_FAILED', reference: 'x', registryAway: true }, 'no route to host');
+    const failure = new VmletError({ code: 'PULL_FAILED', reference: 'x', reason: 'registry-away' }, 'no route to host');
     const { image: service } = await serve(store({ pull: async () => Promise.reject(failure) }));
     await expect(service.pullImage({ image: { image: 'x' } })).rejects.toMatchObject({ details: 'RegistryUnavailable: no route to host' });
     expect(await codeOf(service.pullImage({ image: { image: 'x' } }), 'UNKNOWN')).toBe(true);

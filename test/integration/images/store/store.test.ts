@@ -170,7 +170,7 @@ test('without qemu-img no disk gets in, and the message says why', async () => {
   const images = await openImages({ sources, qemuImg: '/no/qemu-img' });
   await expect(images.pull('disk', signal)).rejects.toThrow(
     expect.objectContaining({
-      facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: false },
+      facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'other' },
       message: expect.stringMatching(/cannot be inspected.*\/no\/qemu-img/),
     }),
   );
