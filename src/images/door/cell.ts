@@ -10,6 +10,9 @@ export interface CellOptions {
   readonly cpuSeconds?: number;
 }
 
+/** Exit status of a cell that could not be built; the program was not run. As chroot(1) and others have it. */
+export const cellFailed = 125;
+
 /** Address space of a program in a cell, bytes. */
 export const cellMemoryBytes = 2 ** 30;
 
@@ -20,6 +23,7 @@ export const cellMemoryBytes = 2 ** 30;
  * are deadly as usual (the kernel spares the first one); it ends as the program did.
  */
 const script = `set -eu
+trap 'exit ${cellFailed}' EXIT
 own=$1 limits=$2 drop=$3
 shift 3
 root=/sys
@@ -39,6 +43,7 @@ if [ -e /etc/ld.so.cache ]; then cp /etc/ld.so.cache $root/etc/; fi
 mount --bind /dev/null $root/dev/null
 mount -t proc -o nosuid,nodev,noexec,subset=pid proc $root/proc
 mount -o remount,ro,nosuid,noexec,size=1m,nr_inodes=64,mode=755 $root
+trap - EXIT
 set +e
 prlimit $limits -- chroot $root setpriv $drop -- "$@"
 exit $?`;

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { isErrno } from '../../lib/errno.ts';
 import { programPath } from '../../lib/run-program.ts';
-import { inCell, type CellOptions } from './cell.ts';
+import { cellFailed, inCell, type CellOptions } from './cell.ts';
 
 /** How a program that reads hostile bytes is run. */
 export interface ConfinedOptions extends CellOptions {
@@ -55,6 +55,7 @@ export async function runConfined(command: readonly string[], options: ConfinedO
   try {
     const [exitCode, ending] = await ended(child);
     signal.throwIfAborted();
+    if (exitCode === cellFailed) throw new Error(`no cell for ${command[0]}: ${stderr().trim().slice(-300)}`);
     return { stdout: stdout(), stderr: stderr(), exitCode, signal: ending, killed };
   } finally {
     clearTimeout(timer);

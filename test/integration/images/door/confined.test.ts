@@ -1,4 +1,4 @@
-import { closeSync, fchmodSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { confinedFile, confinedOutput, runConfined, type ConfinedOptions } from '../../../../src/images/door/confined.ts';
@@ -132,6 +132,12 @@ describe('how it ends', () => {
     const run = runConfined(['sleep', '60'], { user }, controller.signal);
     setTimeout(() => controller.abort(new Error('enough')), 100);
     await expect(run).rejects.toThrow('enough');
+  });
+
+  test('by an error, when there can be no cell', async () => {
+    const deep = join(tempDir(), 'x/'.repeat(100)); // deeper than the cell's file system has inodes
+    mkdirSync(deep, { recursive: true });
+    await expect(runConfined([join(deep, 'program')], { user }, signal)).rejects.toThrow(/no cell for .*No space left/s);
   });
 
   test('never, when the program is missing', async () => {
