@@ -8,12 +8,14 @@ export interface CellOptions {
   readonly writtenBytes?: number;
   /** CPU time that it may use, whole seconds; default 20. */
   readonly cpuSeconds?: number;
+  /** Address space that it may have, bytes; default 1 GiB. */
+  readonly memoryBytes?: number;
 }
 
 /** Exit status of a cell that could not be built; the program was not run. As chroot(1) and others have it. */
 export const cellFailed = 125;
 
-/** Address space of a program in a cell, bytes. */
+/** Address space of a program in a cell where nothing else is said, bytes. */
 export const cellMemoryBytes = 2 ** 30;
 
 /**
@@ -50,14 +52,14 @@ exit $?`;
 
 /**
  * The command that runs another in a cell: network, mount, process, IPC and host name namespaces of its own, a root with nothing but programs
- * and libraries (and the directory of a program that is named by an absolute path), under limits (prlimit(1): 1 GiB of address space, CPU time,
+ * and libraries (and the directory of a program that is named by an absolute path), under limits (prlimit(1): address space, CPU time,
  * size of written files, 64 open files, no core), as an unprivileged user who cannot gain privileges. When the command is killed, so is all that
  * runs in the cell. Exit status 128 + n stands for death by signal n. Costs about 15 ms. There is no limit on the number of processes: the
  * kernel counts them by user, and others run as nobody too. Needs root.
  */
 export function inCell(command: readonly string[], options: CellOptions): readonly [string, ...string[]] {
-  const { user, writtenBytes = 0, cpuSeconds = 20 } = options;
-  const limits = [`--as=${cellMemoryBytes}`, `--cpu=${cpuSeconds}`, `--fsize=${writtenBytes}`, '--nofile=64', '--core=0'];
+  const { user, writtenBytes = 0, cpuSeconds = 20, memoryBytes = cellMemoryBytes } = options;
+  const limits = [`--as=${memoryBytes}`, `--cpu=${cpuSeconds}`, `--fsize=${writtenBytes}`, '--nofile=64', '--core=0'];
   const drop = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all'];
   const namespaces = ['--net', '--mount', '--ipc', '--uts', '--pid', '--fork', '--kill-child'];
   const own = ownDirectory(command[0] ?? '');

@@ -1,26 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
 import { isErrno } from '../../lib/errno.ts';
 import { programPath } from '../../lib/run-program.ts';
+import { inCell, type CellOptions } from './cell.ts';
 
-/** Whom a program that reads hostile bytes runs as; without any other group and without capabilities. */
-export interface ConfinedUser {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** What such a program may use at most (prlimit(1)). */
-export interface ConfinedLimits {
-  readonly addressSpaceBytes: number;
-  readonly cpuSeconds: number;
-}
-
-/** How it is started: what it reads from and writes to, as child_process has it. */
-export interface ConfinedStart {
-  readonly user: ConfinedUser;
-  readonly limits: ConfinedLimits;
+/** How a program that reads hostile bytes is started: its cell, and what it reads from and writes to, as child_process has it. */
+export interface ConfinedStart extends CellOptions {
   readonly stdin: 'ignore' | 'pipe';
-  /** A file that it gets as descriptor 3. */
+  /** Files that it gets as descriptors 3 and 4. */
   readonly fd?: number | undefined;
+  readonly outputFd?: number | undefined;
 }
 
 /** How a process ended. */
@@ -38,24 +27,18 @@ export interface ConfinedChild {
   readonly kill: () => void;
 }
 
-/**
- * Starts a program in a network namespace of its own, under limits (those given, no file written, 64 files, no core), as an unprivileged user
- * who cannot gain privileges, in a session that is killed as a whole. Needs root.
- */
+/** Starts a program in a cell (see `inCell`), in a session that is killed as a whole. Needs root. */
 export function spawnConfined(command: readonly string[], start: ConfinedStart): ConfinedChild {
-  const { uid, gid } = start.user;
-  const { addressSpaceBytes, cpuSeconds } = start.limits;
-  const limits = [`--as=${addressSpaceBytes}`, `--cpu=${cpuSeconds}`, '--fsize=0', '--nofile=64', '--core=0'];
-  const drop = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all'];
-  const child = spawn('unshare', ['--net', '--', 'prlimit', ...limits, '--', 'setpriv', ...drop, '--', ...command], {
+  const [program, ...args] = inCell(command, start);
+  const child = spawn(program, args, {
     cwd: '/',
     detached: true,
     env: { PATH: programPath, LC_ALL: 'C' },
-    stdio: [start.stdin, 'pipe', 'pipe', start.fd ?? 'ignore'],
+    stdio: [start.stdin, 'pipe', 'pipe', start.fd ?? 'ignore', start.outputFd ?? 'ignore'],
   });
   const ended = new Promise<ProcessEnd>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
+    child.once('close', (exitCode, signal) => resolve(endOf(exitCode, signal)));
   });
   ended.catch(() => undefined); // whoever waits for it is told
   return { process: child, ended, kill: () => killGroup(child) };
@@ -71,6 +54,14 @@ export function collectText(stream: ChildProcess['stdout'], maxBytes: number, to
     if (length > maxBytes) tooMuch();
   });
   return () => Buffer.concat(chunks).toString('utf8');
+}
+
+/** A cell's exit status 128 + n is its program's death by signal n. */
+function endOf(exitCode: number | null, signal: string | null): ProcessEnd {
+  if (exitCode === null || exitCode <= 128) return { exitCode, signal };
+  const number = exitCode - 128;
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return { exitCode: null, signal: name ?? `signal ${number}` };
 }
 
 function killGroup(child: ChildProcess): void {

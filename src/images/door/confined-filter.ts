@@ -1,11 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
-import { collectText, spawnConfined, type ConfinedLimits, type ConfinedUser, type ProcessEnd } from './confined-child.ts';
-
-/** How a program that turns hostile bytes into others is run. */
-export interface ConfinedFilterOptions {
-  readonly user: ConfinedUser;
-  readonly limits: ConfinedLimits;
-}
+import type { CellOptions } from './cell.ts';
+import { collectText, spawnConfined, type ProcessEnd } from './confined-child.ts';
 
 /** A confined program between two streams. Disposing of it ends it and waits until it has gone. */
 export interface ConfinedFilter extends AsyncDisposable {
@@ -20,7 +15,7 @@ export interface ConfinedFilter extends AsyncDisposable {
 const maxStderrBytes = 4_096;
 
 /** Starts a program as `spawnConfined` says, fed by `stdin`; the signal ends it. There is no limit by the clock: whoever feeds it has one. */
-export function filterConfined(command: readonly string[], options: ConfinedFilterOptions, signal: AbortSignal): ConfinedFilter {
+export function filterConfined(command: readonly string[], options: CellOptions, signal: AbortSignal): ConfinedFilter {
   signal.throwIfAborted();
   const child = spawnConfined(command, { ...options, stdin: 'pipe' });
   const { stdin, stdout } = child.process;

@@ -1,8 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { constants } from 'node:os';
-import { isErrno } from '../../lib/errno.ts';
-import { programPath } from '../../lib/run-program.ts';
-import { cellFailed, inCell, type CellOptions } from './cell.ts';
+import { cellFailed, type CellOptions } from './cell.ts';
+import { collectText, spawnConfined, type ProcessEnd } from './confined-child.ts';
 
 /** How a program that reads hostile bytes is run. */
 export interface ConfinedOptions extends CellOptions {
@@ -15,11 +12,9 @@ export interface ConfinedOptions extends CellOptions {
 }
 
 /** How it ended; `killed` says why we ended it. */
-export interface ConfinedResult {
+export interface ConfinedResult extends ProcessEnd {
   readonly stdout: string;
   readonly stderr: string;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
   readonly killed: 'timeout' | 'output' | undefined;
 }
 
@@ -30,69 +25,30 @@ export const confinedOutput = '/proc/self/fd/4';
 const maxOutputBytes = 65_536;
 
 /**
- * Runs a program in a cell (see `inCell`), with at most 64 KiB each of stdout and stderr, in a session that is killed as a whole. Throws when it
- * cannot be started and the signal's reason when aborted; any other end is a result. Needs root.
+ * Runs a program as `spawnConfined` says to its end, with at most 64 KiB each of stdout and stderr. Throws when it cannot be started and the
+ * signal's reason when aborted; any other end is a result.
  */
 export async function runConfined(command: readonly string[], options: ConfinedOptions, signal: AbortSignal): Promise<ConfinedResult> {
   signal.throwIfAborted();
-  const [program, ...args] = inCell(command, options);
-  const child = spawn(program, args, {
-    cwd: '/',
-    detached: true,
-    env: { PATH: programPath, LC_ALL: 'C' },
-    stdio: ['ignore', 'pipe', 'pipe', options.fd ?? 'ignore', options.outputFd ?? 'ignore'],
-  });
+  const child = spawnConfined(command, { ...options, stdin: 'ignore' });
   let killed: ConfinedResult['killed'];
   const end = (why: ConfinedResult['killed']): void => {
     killed ??= why;
-    killGroup(child);
+    child.kill();
   };
-  const stdout = collect(child.stdout, () => end('output'));
-  const stderr = collect(child.stderr, () => end('output'));
+  const stdout = collectText(child.process.stdout, maxOutputBytes, () => end('output'));
+  const stderr = collectText(child.process.stderr, maxOutputBytes, () => end('output'));
   const timer = setTimeout(() => end('timeout'), options.timeoutMs ?? 60_000);
   const onAbort = (): void => end(undefined);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const [exitCode, ending] = await ended(child);
+    const ending = await child.ended;
     signal.throwIfAborted();
-    if (exitCode === cellFailed) throw new Error(`no cell for ${command[0]}: ${stderr().trim().slice(-300)}`);
-    return { stdout: stdout(), stderr: stderr(), exitCode, signal: ending, killed };
+    if (ending.exitCode === cellFailed) throw new Error(`no cell for ${command[0]}: ${stderr().trim().slice(-300)}`);
+    return { stdout: stdout(), stderr: stderr(), ...ending, killed };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
-    killGroup(child); // whatever it left behind
-  }
-}
-
-async function ended(child: ChildProcess): Promise<[number | null, string | null]> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (exitCode, signal) =>
-      resolve(exitCode !== null && exitCode > 128 ? [null, signalName(exitCode - 128)] : [exitCode, signal]),
-    );
-  });
-}
-
-function signalName(number: number): string {
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`;
-}
-
-function collect(stream: ChildProcess['stdout'], tooMuch: () => void): () => string {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  stream?.on('data', (chunk: Buffer) => {
-    if (length < maxOutputBytes) chunks.push(chunk.subarray(0, maxOutputBytes - length));
-    length += chunk.length;
-    if (length > maxOutputBytes) tooMuch();
-  });
-  return () => Buffer.concat(chunks).toString('utf8');
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
+    child.kill(); // whatever it left behind
   }
 }

@@ -7,7 +7,7 @@ import { quoted } from './quoted.ts';
 const user = { uid: 65_534, gid: 65_534 };
 /** `xz -9` needs 65 MiB to unpack. */
 const memoryLimit = '256MiB';
-const addressSpaceBytes = 512 * 2 ** 20;
+const memoryBytes = 512 * 2 ** 20;
 /** xz unpacks 50 MB/s and more; a tenth of that is still bounded. */
 const slowestBytesPerSecond = 4 * 2 ** 20;
 
@@ -19,8 +19,8 @@ export async function* unpackXz(
   { maxUnpackedBytes }: { readonly maxUnpackedBytes: number },
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const limits = { addressSpaceBytes, cpuSeconds: 60 + Math.ceil(maxUnpackedBytes / slowestBytesPerSecond) };
-  await using xz = filterConfined(command, { user, limits }, signal);
+  const cpuSeconds = 60 + Math.ceil(maxUnpackedBytes / slowestBytesPerSecond);
+  await using xz = filterConfined(command, { user, memoryBytes, cpuSeconds }, signal);
   const fed = feed(xz.stdin, packed);
   fed.catch((error: unknown) => xz.stdout.destroy(error instanceof Error ? error : new Error('feeding failed', { cause: error })));
   for await (const chunk of xz.stdout as AsyncIterable<Buffer>) yield chunk;
