@@ -102,23 +102,36 @@ export function tooLarge(url: URL, maxBytes: number): PullProblem {
   return new PullProblem('too-large', `${shown(url)} is larger than images.maxBytes allows (${maxBytes})`);
 }
 
-/** A URL as messages show it: without user, password, query and fragment, which may be secrets. */
+/** A URL as messages show it: without user, password, query and fragment, which may be secrets, and cut. */
 export function shown(url: URL): string {
-  return `${url.origin}${url.pathname}`;
+  const text = `${url.origin}${url.pathname}`;
+  return text.length > longestShown ? `${text.slice(0, longestShown)}...` : text;
 }
+
+const longestShown = 200;
 
 /** The `Authorization` field for the user and password that a configured URL holds; `undefined` without. */
 export function basicOf(url: URL): string | undefined {
   if (url.username === '' && url.password === '') return undefined;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
   return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** A percent sign that stands for itself stays one. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Where a redirect leads. Throws `PullProblem` for a target that is none, of another protocol, or without TLS where there was TLS. */
 export function redirectTarget(url: URL, location: string | undefined): URL {
   if (location === undefined || !URL.canParse(location, url.href)) throw new PullProblem('answer', `${shown(url)} redirects to nowhere`);
   const to = new URL(location, url);
-  if (to.protocol !== 'https:' && to.protocol !== 'http:') throw new PullProblem('downgrade', `${shown(url)} redirects to ${to.protocol}`);
+  if (to.protocol !== 'https:' && to.protocol !== 'http:')
+    throw new PullProblem('downgrade', `${shown(url)} redirects to ${to.protocol.slice(0, 20)}`);
   if (url.protocol === 'https:' && to.protocol === 'http:')
     throw new PullProblem('downgrade', `${shown(url)} redirects from https to http`);
   return to;

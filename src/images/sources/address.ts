@@ -35,7 +35,7 @@ export function compileAddress(text: string, key: string, hasGroups: boolean): A
 function partsOf(text: string, key: string): { readonly head: string; readonly rest: string; readonly isFile: boolean } {
   const [, head = '', rest = ''] = /^((?:https?|file):\/\/[^/?#\\]*)(.*)$/s.exec(text) ?? [];
   const isFile = head === 'file://';
-  const isGood = isFile ? !/[?#\\]/.test(rest) : /^http/.test(head) && URL.canParse(`${head}/`);
+  const isGood = isFile ? !/[?#\\]/.test(rest) : head.startsWith('http') && URL.canParse(`${head}/`);
   if (!isGood) throw invalid(key, 'must be an https://, http:// or file:/// address');
   return { head, rest, isFile };
 }

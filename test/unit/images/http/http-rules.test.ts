@@ -110,8 +110,50 @@ describe('bodies that begin like a web page', () => {
   });
 });
 
+describe('where a redirect leads', () => {
+  test.each([
+    ['../b', 'https://disks.example/b'],
+    ['//other.example/x', 'https://other.example/x'],
+    ['https://other.example:8443/x?y=1', 'https://other.example:8443/x?y=1'],
+    ['/with space\t\r\nand lines', 'https://disks.example/with%20spaceand%20lines'],
+    ['/%0d%0aHost:%20evil', 'https://disks.example/%0d%0aHost:%20evil'],
+    ['/\u00e9', 'https://disks.example/%C3%A9'],
+  ])('%j: %s', (location, to) => {
+    expect(redirectTarget(https, location).href).toBe(to);
+  });
+
+  test.each<[string, string | undefined, string, RegExp]>([
+    ['nowhere', undefined, 'answer', /nowhere/],
+    ['nonsense', 'http://[', 'answer', /nowhere/],
+    ['an address with a zone', 'https://[fe80::1%25eth0]/', 'answer', /nowhere/],
+    ['a file', 'file:///etc/passwd', 'downgrade', /redirects to file:$/],
+    ['a long protocol', `${'x'.repeat(99)}:y`, 'downgrade', /redirects to x{20}$/],
+    ['without TLS', 'http://disks.example/', 'downgrade', /from https to http/],
+  ])('to %s', (_name, location, kind, message) => {
+    expect(() => redirectTarget(https, location)).toThrow(expect.objectContaining({ kind, message: expect.stringMatching(message) }));
+    expect(() => redirectTarget(https, location)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('secret') }));
+  });
+
+  test.each([
+    ['http://2130706433/', '127.0.0.1'],
+    ['http://0x7f.1/', '127.0.0.1'],
+    ['http://0177.0.0.1/', '127.0.0.1'],
+    ['http://127.1/', '127.0.0.1'],
+    ['http://\uff11\uff12\uff17.0.0.1/', '127.0.0.1'],
+    ['http://[::ffff:127.0.0.1]/', '[::ffff:7f00:1]'],
+    ['http://0/', '0.0.0.0'],
+    ['http://0xa9fea9fe/', '169.254.169.254'],
+  ])('the host of %s is %s', (location, host) => {
+    expect(redirectTarget(new URL('http://disks.example/'), location).hostname).toBe(host);
+  });
+});
+
 test('user and password of a url become a field, and no message shows them', () => {
-  expect(basicOf(new URL('https://user:p%40ss@disks.example/a'))).toBe(`Basic ${Buffer.from('user:p@ss').toString('base64')}`);
+  const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
+  expect(basicOf(new URL('https://user:p%40ss@disks.example/a'))).toBe(basic('user:p@ss'));
+  expect(basicOf(new URL('https://user@disks.example/a'))).toBe(basic('user:'));
+  expect(basicOf(new URL('https://user:100%@disks.example/a'))).toBe(basic('user:100%'));
   expect(basicOf(https)).toBeUndefined();
   expect(shown(new URL('https://user:pw@h.example/p?token=1#f'))).toBe('https://h.example/p');
+  expect(shown(new URL(`https://h.example/${'x'.repeat(5000)}`))).toHaveLength(203);
 });
