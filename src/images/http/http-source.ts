@@ -1,4 +1,5 @@
 import { BehindEnd, type BlobBody, type BlobRequest, type BlobSource, type ByteRange } from '../transfer/blob-source.ts';
+import { closable } from '../transfer/closable.ts';
 import { PullProblem } from '../failures.ts';
 import type { HttpAnswer, HttpClient } from './http-client.ts';
 import { asPullProblem } from './http-get.ts';
@@ -83,21 +84,8 @@ function headOf({ status, headers }: HttpAnswer): Parameters<typeof planAnswer>[
 
 function bodyOf(answer: HttpAnswer, plan: BodyPlan, signal: AbortSignal): BlobBody {
   const { from, isPartial, totalBytes } = plan;
-  const chunks = closable(chunksOf(answer, plan, signal), () => answer.response.destroy());
+  const chunks = closable(chunksOf(answer, plan, signal), () => void answer.response.destroy());
   return { kind: 'body', from, isPartial, totalBytes, validators: validatorsOf(answer.headers), chunks };
-}
-
-/** A generator that was never asked for anything does not run its `finally`, and one that waits for a chunk runs it only then. */
-function closable(chunks: AsyncGenerator<Buffer>, close: () => void): AsyncIterable<Buffer> {
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: async () => chunks.next(),
-      return: async () => {
-        close();
-        return chunks.return(undefined);
-      },
-    }),
-  };
 }
 
 async function* chunksOf(answer: HttpAnswer, { from, announcedBytes }: BodyPlan, signal: AbortSignal): AsyncGenerator<Buffer> {
