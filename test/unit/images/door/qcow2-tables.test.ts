@@ -42,7 +42,6 @@ describe('entries of an L1 table', () => {
     ['bit 8', [at(4) | 256n], 'l1-table'],
     ['bit 0', [at(4) | 1n], 'l1-table'],
     ['the same L2 table twice', [at(4), at(4)], 'l1-table'],
-    ['the header', [copied | at(0), copied], 'passed'], // offset 0 is “none”
     ['the L1 table itself', [at(1)], 'l1-table'],
     ['the refcount table', [at(2)], 'l1-table'],
   ])('%s', (_name, entries, rule) => {
@@ -88,8 +87,8 @@ test('no entries crash it, and none that pass lead twice to a cluster', () => {
     fc.property(fc.array(entry, { maxLength: 12 }), (entries) => {
       const rule = ruleOf(() => makeEntryJudge(fileBytes, clusterBytes, [refcounts, l1]).judge(l1, entriesOf(...entries)));
       const used = entries.map((value) => value & ~copied).filter((value) => value !== 0n);
-      if (rule === 'passed') expect(new Set(used).size).toBe(used.length);
-      else expect(rule).toBe('l1-table');
+      const isOnce = new Set(used).size === used.length;
+      expect(rule === 'l1-table' || (rule === 'passed' && isOnce)).toBe(true);
     }),
     { numRuns: 2_000 },
   );
