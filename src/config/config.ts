@@ -29,6 +29,11 @@ export interface ConfigSources {
 export const defaultConfigFile = '/etc/vmlet/config.yaml';
 export const defaultDropInDir = '/etc/vmlet/conf.d';
 
+/** The configuration of a node that sets nothing. */
+export function defaultConfig(): Config {
+  return configSchema.parse({});
+}
+
 /** Reads, merges and checks the configuration. Throws `ConfigError` with all problems at once. */
 export function loadConfig(sources: ConfigSources): Config {
   const found = [

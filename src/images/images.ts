@@ -14,6 +14,7 @@ import { renewVerdicts } from './store/verdicts.ts';
 export type { ImageSource } from './sources/source-map.ts';
 export type { PullHooks } from './pull-hooks.ts';
 export type { PullProgress } from './transfer/progress.ts';
+export { diskReadings, verifyDiskFile, type Verdict, type VerifyOptions } from './verify/verify.ts';
 
 /** Space that the store uses, for CRI's ImageFsInfo. */
 export interface ImageFsUsage {
