@@ -28,7 +28,10 @@ export function wrappingText({ archive, compression }: Verdict['wrapping']): str
   return compression === 'none' ? archive : `${archive}+${compression}`;
 }
 
-function hintFor({ rule, format }: Verdict): string | undefined {
+function hintFor({ verdict, rule, format }: Verdict): string | undefined {
+  const isForeign = format !== 'qcow2' && format !== 'raw';
+  if (verdict === 'accepted' && isForeign)
+    return `only nodes whose images.convert lists ${format} take it; they convert it to qcow2, which is judged again`;
   if (rule === 'magic' && format === 'qcow2') return 'if it is a raw disk, say --format raw, and so in images.sources or the media type';
   return undefined;
 }

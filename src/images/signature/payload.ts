@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { quoted } from '../layer/quoted.ts';
 import { parseReference } from '../reference.ts';
 import { repeatedKey } from './json-keys.ts';
 import { canonicalRepository } from './policy.ts';
@@ -56,11 +57,6 @@ export function payloadProblem(payload: SignedPayload, image: SignedImage, ident
   if (payload.digest !== image.digest) return `is for the digest ${quoted(payload.digest)}, not for ${image.digest}`;
   if (identity === 'any' || repositoryOf(payload.reference) === canonicalRepository(image.repositoryName)) return undefined;
   return `is for ${quoted(payload.reference)}, not for the repository ${image.repositoryName}`;
-}
-
-/** Text that others wrote, fit for a message: printable, at most 100 characters, in quotation marks. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.slice(0, 100).replaceAll(/[^\x20-\x7e]+/g, ' '));
 }
 
 function repositoryOf(reference: string): string | undefined {

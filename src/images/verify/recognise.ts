@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { readAtOf } from '../door/read-at.ts';
 import { PullProblem, Refusal } from '../failures.ts';
 import { unpack } from '../layer/unpack.ts';
 import type { Compression, Wrapping } from '../layer/wrapping.ts';
@@ -6,10 +7,11 @@ import { archiveOf, compressionOf, magicBytes } from './magic.ts';
 
 /** Packed bytes that are read at most to see what is inside. */
 const packedBytes = 2 ** 20;
+const pieceBytes = 2 ** 16;
 
 /** Tells by its first bytes, unpacked where need be, what stands around the disk in a file. Throws the system's error or the signal's reason. */
 export async function recognise(file: FileHandle, signal: AbortSignal): Promise<Wrapping> {
-  const beginning = await readAt(file, 0, magicBytes);
+  const beginning = await readAtOf(file)(0, magicBytes);
   const compression = compressionOf(beginning);
   const unpacked = compression === 'none' ? beginning : await unpackedBeginning(file, compression, signal);
   return { compression, archive: archiveOf(unpacked) };
@@ -33,17 +35,11 @@ async function unpackedBeginning(file: FileHandle, compression: Compression, sig
 }
 
 async function* packedPieces(file: FileHandle): AsyncGenerator<Buffer, undefined> {
-  const pieceBytes = 2 ** 16;
+  const readAt = readAtOf(file);
   for (let at = 0; at < packedBytes; at += pieceBytes) {
-    const piece = await readAt(file, at, pieceBytes);
+    const piece = Buffer.from(await readAt(at, pieceBytes));
     if (piece.length > 0) yield piece;
     if (piece.length < pieceBytes) return undefined;
   }
   return undefined;
-}
-
-async function readAt(file: FileHandle, at: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  const { bytesRead } = await file.read(bytes, 0, length, at);
-  return bytes.subarray(0, bytesRead);
 }

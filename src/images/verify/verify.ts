@@ -5,7 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import type { DiskFormat } from '../../model/image.ts';
 import { isErrno } from '../../lib/errno.ts';
 import { VmletError } from '../../model/errors.ts';
-import { makeDoor, type Door } from '../door/door.ts';
+import { makeDoor } from '../door/door.ts';
+import { readForeignHeader } from '../door/foreign-header.ts';
+import { readAtOf } from '../door/read-at.ts';
 import { Refusal } from '../failures.ts';
 import { unwrapFile } from '../layer/follow.ts';
 import type { Digested } from '../layer/follower.ts';
@@ -119,10 +121,17 @@ function factsOf({ digest, sizeBytes }: Digested): Found {
   return { digest, diskSizeBytes: sizeBytes };
 }
 
-/** Answers the size that a guest would see. */
+/**
+ * Answers the size that a guest would see. Of a foreign format only the header is judged, as before a conversion: the disk itself will be judged
+ * as what it is converted to.
+ */
 async function judge(disk: FileHandle, options: VerifyOptions, signal: AbortSignal): Promise<number> {
-  const { format, maxVirtualBytes, qemuImg = 'qemu-img' } = options;
-  const door: Door = makeDoor({ qemuImg, user: { uid: 65_534, gid: 65_534 }, maxVirtualBytes, timeoutMs: 60_000 });
-  if (format !== 'qcow2' && format !== 'raw') throw new Refusal('format', `${format} is not judged yet`);
-  return (await door.inspect(disk, format, signal)).virtualSizeBytes;
+  const { format, maxBytes, maxVirtualBytes, qemuImg = 'qemu-img' } = options;
+  if (format === 'qcow2' || format === 'raw') {
+    const user = { uid: 65_534, gid: 65_534 };
+    const door = makeDoor({ qemuImg, user, maxFileBytes: maxBytes, maxVirtualBytes, timeoutMs: 60_000 });
+    return (await door.inspect(disk, format, signal)).virtualSizeBytes;
+  }
+  const { size: fileBytes } = await disk.stat();
+  return (await readForeignHeader(format, readAtOf(disk), { fileBytes, maxVirtualBytes })).virtualSizeBytes;
 }

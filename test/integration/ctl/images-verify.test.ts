@@ -91,6 +91,20 @@ describe('what a node takes is accepted, with code 0', () => {
     expect(stdout).toMatch(/^refused +disk\.img\nrule +magic\n[^]*hint +if it is a raw disk, say --format raw/);
   });
 
+  test.each(['vmdk', 'vdi', 'vhdx'] as const)('a disk of a format that can be converted: %s', (format) => {
+    const dir = inDir({});
+    const subformat = format === 'vmdk' ? ['-o', 'subformat=streamOptimized'] : [];
+    writeFileSync(join(dir, 'source'), Buffer.alloc(2 ** 20, 'x'));
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', format, ...subformat, 'source', 'disk'], { cwd: dir });
+    expect(JSON.parse(verify(dir, ['disk', '--format', format, '-o', 'json']).stdout)).toMatchObject({
+      verdict: 'accepted',
+      format,
+      virtualSizeBytes: 2 ** 20,
+    });
+    expect(verify(dir, ['disk', '--format', format]).stdout).toContain(`images.convert lists ${format}`);
+    expect(verify(dir, ['disk'])).toMatchObject({ code: 1, stdout: expect.stringMatching(/\nrule +magic\n/) });
+  });
+
   test('a disk that root alone may read, and one behind a link', () => {
     const dir = inDir({ 'disk.qcow2': disk() });
     chmodSync(join(dir, 'disk.qcow2'), 0o600);

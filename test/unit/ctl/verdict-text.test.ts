@@ -53,6 +53,10 @@ test('a disk that is refused, as text, with what to try', () => {
   expect(verdictText('/tmp/disk.img', { ...disk, rule: 'dirty' })).not.toContain('hint');
 });
 
+test('a disk that would be converted says so', () => {
+  expect(verdictText('/tmp/disk.vmdk', { ...layer, format: 'vmdk' })).toMatch(/hint +only nodes whose images.convert lists vmdk take it/);
+});
+
 test('both as JSON, one object on a line', () => {
   const { wrapping: _, ...rest } = layer;
   expect(verdictJson('/tmp/layer.tar.gz', layer)).toMatch(/^[^\n]+\n$/);
