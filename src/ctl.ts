@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { tmpdir } from 'node:os';
 import { runCtl } from './ctl/ctl.ts';
+import { isErrno, messageOf } from './lib/errno.ts';
 
 const interrupted = new AbortController();
 /** Exit status of a command that a signal ended, as shells tell it. */
@@ -13,6 +14,12 @@ for (const [name, code] of Object.entries(exitCodes)) {
   });
 }
 
+process.stdout.on('error', (error) => {
+  if (isErrno(error, 'EPIPE')) return; // who reads has read enough
+  process.stderr.write(`vmletctl: the answer cannot be written: ${messageOf(error)}\n`);
+  process.exitCode = 2;
+});
+
 const code = await runCtl(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
@@ -20,4 +27,4 @@ const code = await runCtl(process.argv.slice(2), {
   tempDir: tmpdir(),
   signal: interrupted.signal,
 });
-process.exitCode = endedBy ?? code;
+process.exitCode ??= endedBy ?? code;

@@ -44,7 +44,10 @@ export function parsePayload(bytes: Uint8Array): SignedPayload | string {
 export interface SignedImage {
   /** Of the manifest or index that the reference leads to. */
   readonly digest: string;
-  /** Host and path. */
+  /**
+   * Host and path, with what the reference left out filled in (the default registry); the same whatever mirror the bytes come from. For an image
+   * of no registry the reference's name.
+   */
   readonly repositoryName: string;
 }
 

@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -164,6 +164,16 @@ describe('what cannot be judged ends with code 2 and a text', () => {
     chmodSync(dir, 0o755);
     const drop = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
     expect(verify(dir, ['file'], drop)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('must be run as root') });
+  });
+
+  test('an answer that nobody gets', () => {
+    const dir = inDir({ file: disk() });
+    expect(verify(dir, ['file'], ['sh', '-c', 'exec "$@" >/dev/full', 'sh'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^vmletctl: the answer cannot be written: ENOSPC/),
+    });
+    const { stderr } = verify(dir, ['file'], ['sh', '-c', '{ "$@"; echo $? >code; } | true', 'sh']);
+    expect([stderr, readFileSync(join(dir, 'code'), 'utf8')]).toEqual(['', '0\n']);
   });
 
   test('no space for what is unpacked', () => {
