@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { messageOf } from '../../lib/errno.ts';
 import { invalid } from '../../model/errors.ts';
 import { parseReference } from '../reference.ts';
-import { canonicalRepository, type Policy, type Rule } from './policy.ts';
+import { scopeKeys, type Policy, type Requirement, type Rule } from './policy.ts';
 import { parsePublicKey, type PublicKey } from './public-key.ts';
 
 const maxFileBytes = 2 ** 20;
@@ -62,14 +62,15 @@ export async function loadPolicy(file: string): Promise<Policy> {
     };
   }
 
-  const repositories = new Map<string, Rule>();
+  const repositories = new Map<string, Requirement>();
   for (const [scope, value] of Object.entries(written.repositories)) {
     const key = `repositories[${JSON.stringify(scope.slice(0, 300))}]`;
     const problem = scopeProblem(scope);
     if (problem !== undefined) problems.push(`${key}: ${problem}`);
-    const name = canonicalRepository(scope);
-    if (repositories.has(name)) problems.push(`${key}: is there twice, in another spelling`);
-    repositories.set(name, await ruleOf(key, value));
+    const names = problem === undefined ? scopeKeys(scope) : [];
+    if (names.some((name) => repositories.has(name))) problems.push(`${key}: is there twice, in another spelling`);
+    const requirement = { ...(await ruleOf(key, value)), scope };
+    for (const name of names) repositories.set(name, requirement);
   }
   const fallback = await ruleOf('default', written.default);
   if (problems.length > 0) throw policyProblem(file, problems);

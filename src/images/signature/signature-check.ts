@@ -2,21 +2,11 @@ import { createHash } from 'node:crypto';
 import { messageOf } from '../../lib/errno.ts';
 import { hasCode } from '../../model/errors.ts';
 import { PullProblem } from '../failures.ts';
+import type { NamedImage, RepositoryContents, VerifySignature } from '../registry/registry.ts';
 import { parsePayload, payloadProblem, type SignedImage } from './payload.ts';
 import { requirementFor, type Policy, type Requirement } from './policy.ts';
 import { isSignedBy, type PublicKey } from './public-key.ts';
 import { maxPayloadBytes, parseSignatureManifest, signatureTag, type SignatureLayer } from './signature-manifest.ts';
-
-/** An image in a registry, and how its repository is asked for what belongs to it: the pull's own connection and credentials. */
-export interface SignatureRequest extends SignedImage {
-  /** A manifest by tag; `undefined` when there is none (404). Throws `PullProblem`. */
-  readonly manifest: (tag: string, signal: AbortSignal) => Promise<{ readonly bytes: Uint8Array } | undefined>;
-  /** A blob of at most `maxBytes`, in memory. Throws `PullProblem`. */
-  readonly blob: (digest: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array>;
-}
-
-/** Answers when the node's policy takes the image. Throws `PullProblem`: of kind `signature` when it does not, else as the registry's answers go. */
-export type SignatureCheck = (request: SignatureRequest, signal: AbortSignal) => Promise<void>;
 
 /** What the check works with. */
 export interface SignatureCheckOptions {
@@ -32,12 +22,13 @@ type Required = Extract<Requirement, { kind: 'require' }>;
  * referrers (cosign's bundle format), certificates, transparency logs.
  * Source: cosign's specs/SIGNATURE_SPEC.md and containers-signature(5).
  */
-export function makeSignatureCheck({ policy }: SignatureCheckOptions): SignatureCheck {
-  return async (request, signal) => {
-    const requirement = requirementFor(await current(policy), request.repositoryName);
+export function makeSignatureCheck({ policy }: SignatureCheckOptions): VerifySignature {
+  return async ({ host, repository, digest }: NamedImage, contents, signal) => {
+    const repositoryName = `${host}/${repository}`;
+    const requirement = requirementFor(await current(policy), repositoryName);
     if (requirement.kind === 'accept') return;
-    if (requirement.kind === 'refuse') throw refused(requirement, request.repositoryName);
-    await requireSignature(requirement, request, signal);
+    if (requirement.kind === 'refuse') throw refused(requirement, repositoryName);
+    await requireSignature({ requirement, image: { digest, repositoryName }, contents }, signal);
   };
 }
 
@@ -56,41 +47,40 @@ export async function checkUnsigned(policy: SignatureCheckOptions['policy'], nam
   );
 }
 
-async function requireSignature(requirement: Required, request: SignatureRequest, signal: AbortSignal): Promise<void> {
-  const { digest, repositoryName } = request;
-  const fail = (text: string): PullProblem => problem(requirement, repositoryName, text);
-  const tag = signatureTag(digest);
-  const manifest = await request.manifest(tag, signal);
-  if (!manifest) throw fail(`but ${digest} has no signature: the repository has no tag ${tag}; sign it with cosign sign --key`);
+interface Judging {
+  readonly requirement: Required;
+  readonly image: SignedImage;
+  readonly contents: RepositoryContents;
+}
+
+async function requireSignature(judging: Judging, signal: AbortSignal): Promise<void> {
+  const { requirement, image, contents } = judging;
+  const fail = (text: string): PullProblem => problem(requirement, image.repositoryName, text);
+  const tag = signatureTag(image.digest);
+  const manifest = await contents.manifest(tag, signal);
+  if (!manifest) throw fail(`but ${image.digest} has no signature: the repository has no tag ${tag}; sign it with cosign sign --key`);
   const found = parseSignatureManifest(manifest.bytes);
   if (!found) throw fail(`but what the tag ${tag} leads to is no manifest of signatures`);
-  const payloads = makePayloads(request, signal);
-  const problems: string[] = [];
+  const payloads = makePayloads(contents, signal);
+  const problems = new Set<string>();
   for (const layer of found.layers) {
-    const wrong = await layerProblem(layer, { requirement, request, payloads });
+    const bytes = await payloads(layer);
+    const wrong = typeof bytes === 'string' ? bytes : await signatureProblem(bytes, layer.signature, judging);
     if (wrong === undefined) return;
-    problems.push(wrong);
+    problems.add(wrong);
   }
   if (found.layers.length === 0)
     throw fail(`but none of the ${found.unusable} entries of ${tag} is a signature of cosign's that can be read`);
-  throw fail(`but of ${found.layers.length} looked at none is good: ${[...new Set(problems)].slice(0, 3).join('; ')}`);
+  throw fail(`but of ${found.layers.length} looked at none is good: ${[...problems].slice(0, 3).join('; ')}`);
 }
 
-interface Judging {
-  readonly requirement: Required;
-  readonly request: SignatureRequest;
-  readonly payloads: (layer: SignatureLayer) => Promise<Uint8Array | string>;
-}
-
-/** Why this signature is not the one that is wanted; the payload is read only when a key has signed it. */
-async function layerProblem(layer: SignatureLayer, { requirement, request, payloads }: Judging): Promise<string | undefined> {
-  const bytes = await payloads(layer);
-  if (typeof bytes === 'string') return bytes;
-  const key = await signerOf(requirement.keys, bytes, layer.signature);
+/** Why this signature is not the one that is wanted. What the payload says is read only when a key has signed it. */
+async function signatureProblem(bytes: Uint8Array, signature: Uint8Array, { requirement, image }: Judging): Promise<string | undefined> {
+  const key = await signerOf(requirement.keys, bytes, signature);
   if (!key) return `a signature is by none of the keys ${requirement.keys.map(({ file }) => file).join(', ')}`;
   const payload = parsePayload(bytes);
   if (typeof payload === 'string') return `what ${key.file} signed cannot be used: ${payload}`;
-  const wrong = payloadProblem(payload, request, requirement.identity);
+  const wrong = payloadProblem(payload, image, requirement.identity);
   return wrong === undefined ? undefined : `the signature by ${key.file} ${wrong}`;
 }
 
@@ -102,18 +92,18 @@ async function signerOf(keys: readonly PublicKey[], bytes: Uint8Array, signature
 }
 
 /** Fetches payloads, each once: signatures by several keys are over the same bytes. A text says why one cannot be had. */
-function makePayloads(request: SignatureRequest, signal: AbortSignal): Judging['payloads'] {
+function makePayloads(contents: RepositoryContents, signal: AbortSignal): (layer: SignatureLayer) => Promise<Uint8Array | string> {
   const fetched = new Map<string, Uint8Array | string>();
   return async ({ digest }) => {
-    const known = fetched.get(digest) ?? (await fetchPayload(request, digest, signal));
+    const known = fetched.get(digest) ?? (await fetchPayload(contents, digest, signal));
     fetched.set(digest, known);
     return known;
   };
 }
 
-async function fetchPayload(request: SignatureRequest, digest: string, signal: AbortSignal): Promise<Uint8Array | string> {
+async function fetchPayload(contents: RepositoryContents, digest: string, signal: AbortSignal): Promise<Uint8Array | string> {
   try {
-    const bytes = await request.blob(digest, maxPayloadBytes, signal);
+    const bytes = await contents.blob(digest, maxPayloadBytes, signal);
     if (bytes.length > maxPayloadBytes) return 'a payload is too large';
     if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest)
       return 'a payload has not the digest that the manifest says';

@@ -2,10 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { RepositoryContents } from '../../../../src/images/registry/registry.ts';
 import { loadPolicy } from '../../../../src/images/signature/policy-file.ts';
 import { requirementFor } from '../../../../src/images/signature/policy.ts';
 import { makeSignatureCheck } from '../../../../src/images/signature/signature-check.ts';
-import { cosignPayload, makeSigner, signatureManifest, type KeyKind } from '../../../lib/signing.ts';
+import { cosignPayload, makeSigner, sha256Of, signatureManifest, type KeyKind } from '../../../lib/signing.ts';
 import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(30_000);
@@ -58,7 +59,7 @@ describe('a policy', () => {
       keys: [{ file: key }],
       scope: 'registry.example/disks',
     });
-    expect(of('registry.example/disks/debian')).toEqual({ kind: 'refuse', scope: 'registry.example/disks/debian' });
+    expect(of('registry.example/disks/debian')).toEqual({ kind: 'refuse', scope: 'Registry.example:443/disks/debian' });
     expect(of('registry.example/x')).toEqual({ kind: 'accept', scope: 'registry.example' });
     expect(of('localhost:5000/x')).toMatchObject({ kind: 'accept' });
     expect(of('cirros')).toMatchObject({ kind: 'require', identity: 'repository' });
@@ -184,8 +185,12 @@ test.each([
 
   const signature = readFileSync(path('signature'));
   const check = makeSignatureCheck({ policy: async () => loadPolicy(path('policy')) });
-  const image = { repositoryName: 'registry.example/debian', blob: async () => payload };
-  const manifest = async (): Promise<{ bytes: Buffer }> => ({ bytes: signatureManifest([{ payload, signature }]) });
-  await expect(check({ ...image, digest, manifest }, signal)).resolves.toBeUndefined();
-  await expect(check({ ...image, digest: `sha256:${'d'.repeat(64)}`, manifest }, signal)).rejects.toThrow(/is for the digest "sha256:ccc/);
+  const image = { host: 'registry.example', repository: 'debian', reference: { name: 'registry.example/debian' } };
+  const manifest = signatureManifest([{ payload, signature }]);
+  const contents: RepositoryContents = {
+    manifest: async () => ({ bytes: manifest, digest: sha256Of(manifest), mediaType: 'application/vnd.oci.image.manifest.v1+json' }),
+    blob: async () => payload,
+  };
+  await expect(check({ ...image, digest }, contents, signal)).resolves.toBeUndefined();
+  await expect(check({ ...image, digest: `sha256:${'d'.repeat(64)}` }, contents, signal)).rejects.toThrow(/is for the digest "sha256:ccc/);
 });

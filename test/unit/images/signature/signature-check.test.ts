@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { PullProblem } from '../../../../src/images/failures.ts';
-import type { Policy, Rule } from '../../../../src/images/signature/policy.ts';
+import type { RepositoryContents } from '../../../../src/images/registry/registry.ts';
+import { scopeKeys, type Policy, type Rule } from '../../../../src/images/signature/policy.ts';
 import { parsePublicKey } from '../../../../src/images/signature/public-key.ts';
-import { checkUnsigned, makeSignatureCheck, type SignatureRequest } from '../../../../src/images/signature/signature-check.ts';
+import { checkUnsigned, makeSignatureCheck } from '../../../../src/images/signature/signature-check.ts';
 import { invalid } from '../../../../src/model/errors.ts';
 import { cosignPayload, makeSigner, sha256Of, signatureManifest, type KeptSignature, type Signer } from '../../../lib/signing.ts';
 
@@ -10,6 +11,7 @@ const signal = AbortSignal.timeout(20_000);
 const digest = `sha256:${'a'.repeat(64)}`;
 const tag = `sha256-${'a'.repeat(64)}.sig`;
 const repositoryName = 'registry.example/disks/debian';
+const image = { host: 'registry.example', repository: 'disks/debian', reference: { name: repositoryName }, digest };
 const [ours, theirs] = [makeSigner(), makeSigner()];
 
 function ruleOf(signers: readonly Signer[] = [ours], identity: 'any' | 'repository' = 'any'): Rule {
@@ -18,20 +20,19 @@ function ruleOf(signers: readonly Signer[] = [ours], identity: 'any' | 'reposito
 }
 
 function policyOf(rule: Rule): Policy {
-  return { default: { kind: 'accept' }, repositories: new Map([['registry.example/disks', rule]]) };
+  const scope = 'registry.example/disks';
+  return { default: { kind: 'accept' }, repositories: new Map(scopeKeys(scope).map((key) => [key, { ...rule, scope }])) };
 }
 
 /** A repository that has this manifest of signatures and these payloads, and what it was asked for. */
-function repository(manifest: Buffer | undefined, payloads: readonly Buffer[]): SignatureRequest & { readonly asked: string[] } {
+function repository(manifest: Buffer | undefined, payloads: readonly Buffer[]): RepositoryContents & { readonly asked: string[] } {
   const blobs = new Map(payloads.map((payload) => [sha256Of(payload), payload]));
   const asked: string[] = [];
   return {
     asked,
-    repositoryName,
-    digest,
     manifest: async (wanted) => {
       asked.push(wanted);
-      return manifest && { bytes: manifest };
+      return manifest && { bytes: manifest, digest: sha256Of(manifest), mediaType: 'application/vnd.oci.image.manifest.v1+json' };
     },
     blob: async (wanted, maxBytes) => {
       asked.push(`${wanted} ${maxBytes}`);
@@ -53,9 +54,9 @@ function signed(by: Signer, payload = cosignPayload(digest)): KeptSignature {
   return { payload, signature: by.sign(payload) };
 }
 
-async function check(request: SignatureRequest, rule: Rule = ruleOf()): Promise<string> {
+async function check(contents: RepositoryContents, rule: Rule = ruleOf()): Promise<string> {
   try {
-    await makeSignatureCheck({ policy: () => policyOf(rule) })(request, signal);
+    await makeSignatureCheck({ policy: () => policyOf(rule) })(image, contents, signal);
     return 'taken';
   } catch (error) {
     if (error instanceof PullProblem && error.kind === 'signature' && !error.registryAway) return error.message;
@@ -102,7 +103,7 @@ describe('an image is refused, and the message says by which rule and why', () =
   const wants =
     /^the node's signature policy wants registry.example\/disks\/debian signed \(by its rule for registry.example\/disks\), but /;
 
-  test.each<[string, () => SignatureRequest, RegExp]>([
+  test.each<[string, () => RepositoryContents, RegExp]>([
     [
       'no signature',
       () => repository(undefined, []),
@@ -165,14 +166,14 @@ describe('an image is refused, and the message says by which rule and why', () =
 
   test('a payload of other bytes than its digest, and one that is too large, though the registry let them pass', async () => {
     const good = signed(ours);
-    const lying = (bytes: Buffer): SignatureRequest => ({ ...keeping(good), blob: async () => bytes });
+    const lying = (bytes: Buffer): RepositoryContents => ({ ...keeping(good), blob: async () => bytes });
     expect(await check(lying(Buffer.from('other')))).toMatch(/a payload has not the digest that the manifest says/);
     expect(await check(lying(Buffer.alloc(65_537)))).toMatch(/a payload is too large/);
   });
 
   test('only the last 32 of a thousand entries are looked at', async () => {
     const [good, bad] = [signed(ours), signed(theirs)];
-    const many = (before: number, after: number): SignatureRequest =>
+    const many = (before: number, after: number): RepositoryContents =>
       keeping(...Array.from({ length: before }, () => bad), good, ...Array.from({ length: after }, () => bad));
     expect(await check(many(1_000, 31))).toBe('taken');
     expect(await check(many(0, 32))).toMatch(/of 32 looked at none is good: a signature is by none of the keys \/keys\/0.pub$/);
@@ -186,7 +187,7 @@ describe('an image is refused, and the message says by which rule and why', () =
     expect(request.asked).toEqual([]);
   });
 
-  function changed(change: (layer: Record<string, unknown>) => object): SignatureRequest {
+  function changed(change: (layer: Record<string, unknown>) => object): RepositoryContents {
     const good = signed(ours);
     return repository(
       signatureManifest([good], (layers) => layers.map((layer) => change({ ...layer }))),
@@ -215,7 +216,7 @@ test('a policy that cannot be read lets nothing in, and the message names the fi
     registryAway: false,
     message: 'no image is taken while the signature policy cannot be used: images.signaturePolicy: /etc/p.yaml: cannot be read: ENOENT',
   });
-  await expect(makeSignatureCheck({ policy })(keeping(signed(ours)), signal)).rejects.toThrow(why);
+  await expect(makeSignatureCheck({ policy })(image, keeping(signed(ours)), signal)).rejects.toThrow(why);
   await expect(checkUnsigned(policy, 'x')).rejects.toThrow(why);
 });
 
