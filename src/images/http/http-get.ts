@@ -61,15 +61,30 @@ export async function httpGet(get: GetRequest, signal: AbortSignal): Promise<Get
     maxHeaderSize,
     ...(viaProxy ? { timeout: get.connectTimeoutMs } : { lookup: guardedLookup(get) }), // a proxy that does not answer is hung up on
   });
-  const connection = watchConnection(request, get);
+  const answer = Promise.withResolvers<IncomingMessage>();
+  // A request whose proxy is still at work on the connection tells nobody that it was destroyed.
+  const end = (reason: Error): void => {
+    request.destroy(reason);
+    answer.reject(reason);
+  };
+  const onAbort = (): void => answer.reject(signal.reason);
+  signal.addEventListener('abort', onAbort);
+  const connection = watchConnection(request, get, end);
   let connectionError: Error | undefined;
-  request.on('error', (error) => (connectionError = error));
+  request.on('error', (error) => {
+    connectionError = error;
+    answer.reject(error);
+  });
+  request.once('response', answer.resolve);
   request.end(get.body);
   try {
-    const response = await answerOf(request);
+    const response = await answer.promise;
     return { connectionError: () => connectionError, response, address: viaProxy ? (written ?? '') : connection.address() };
   } catch (error) {
     throw asPullProblem(error, url, signal);
+  } finally {
+    connection.stopWaiting();
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -86,22 +101,29 @@ function addressIn(host: string, viaProxy: boolean): string | undefined {
   return viaProxy && /(^|\.)localhost\.?$/.test(host) ? '127.0.0.1' : undefined;
 }
 
+interface WatchedConnection {
+  readonly address: () => string;
+  readonly stopWaiting: () => void;
+}
+
 /** Judges the address that was connected to before anything is sent, on a connection that is used again too, and bounds the waits. */
-function watchConnection(request: ClientRequest, get: GetRequest): { readonly address: () => string } {
+function watchConnection(request: ClientRequest, get: GetRequest, end: (reason: Error) => void): WatchedConnection {
   const { url, connectTimeoutMs, answerTimeoutMs } = get;
   let address = '';
   const slowConnection = new PullProblem('connection', `${shown(url)}: no connection within ${connectTimeoutMs} ms`);
-  let timer = setTimeout(() => request.destroy(slowConnection), connectTimeoutMs);
+  let timer = setTimeout(end, connectTimeoutMs, slowConnection);
   const judge = (socket: Socket): void => {
     address = socket.remoteAddress ?? '';
-    if (!get.viaProxy && !get.mayConnect(address)) request.destroy(forbidden(url, address));
+    if (get.viaProxy) return;
+    if (address === '') end(new PullProblem('connection', `${shown(url)}: the connection is closed at once`));
+    else if (!get.mayConnect(address)) end(forbidden(url, address));
   };
   const connected = (): void => {
     clearTimeout(timer);
-    const stalled = new PullProblem('stalled', `${shown(url)}: no answer within ${answerTimeoutMs} ms`);
-    timer = setTimeout(() => request.destroy(stalled), answerTimeoutMs);
+    timer = setTimeout(end, answerTimeoutMs, new PullProblem('stalled', `${shown(url)}: no answer within ${answerTimeoutMs} ms`));
   };
   request.once('socket', (socket: Socket) => {
+    if (socket.destroyed) return; // its error follows
     if (!socket.connecting) {
       judge(socket);
       connected();
@@ -110,15 +132,7 @@ function watchConnection(request: ClientRequest, get: GetRequest): { readonly ad
     socket.once('connect', () => judge(socket));
     socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', connected);
   });
-  for (const end of ['response', 'close', 'error']) request.once(end, () => clearTimeout(timer));
-  return { address: () => address };
-}
-
-async function answerOf(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    request.once('error', reject);
-    request.once('response', resolve);
-  });
+  return { address: () => address, stopWaiting: () => clearTimeout(timer) };
 }
 
 function guardedLookup(get: GetRequest): LookupFunction {

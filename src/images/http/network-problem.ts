@@ -10,7 +10,7 @@ export function asPullProblem(error: unknown, url: URL, signal: AbortSignal): un
 
 /** What an error of Node's HTTP or TLS means, by its code; its text, which may hold what a server sent, is cut and made printable. */
 export function networkProblem(error: unknown, url: URL): PullProblem {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   const options = { cause: error };
   const where = shown(url);
   if (code === 'ERR_PROXY_TUNNEL') return proxyProblem(error, where);
@@ -23,6 +23,13 @@ export function networkProblem(error: unknown, url: URL): PullProblem {
   if (wrong !== undefined) return new PullProblem('certificate', `${where}: ${wrong} (${code})${hint}`, options);
   const what = isErrno(error, 'ECONNREFUSED') ? 'the connection is refused' : `the connection fails: ${printable(causeOf(error))}`;
   return new PullProblem('connection', `${where}: ${what}`, options);
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error)) return '';
+  // On a write Node tells OpenSSL's reason in the text alone: `...:SSL routines:FUNCTION:wrong version number:FILE:...`
+  const reason = error.code === 'EPROTO' ? /:SSL routines:[^:]*:([a-z0-9 ]+):/i.exec(error.message)?.[1] : undefined;
+  return reason === undefined ? String(error.code) : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`;
 }
 
 /** What OpenSSL says when the other side sends plain text. */

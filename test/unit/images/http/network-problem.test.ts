@@ -17,6 +17,14 @@ describe('what an error of the network means', () => {
     [failure('HPE_INVALID_CONSTANT'), 'answer', false, /what is no HTTP \(HPE_INVALID_CONSTANT\)/],
     [failure('HPE_INVALID_EOF_STATE'), 'connection', true, /the connection fails/],
     [failure('ERR_SSL_WRONG_VERSION_NUMBER'), 'answer', false, /does not speak TLS/],
+    [
+      Object.assign(new Error('write EPROTO 40:error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:../x.c:77:\n'), {
+        code: 'EPROTO',
+      }),
+      'answer',
+      false,
+      /does not speak TLS \(ERR_SSL_WRONG_VERSION_NUMBER\)/,
+    ],
     [failure('ERR_TLS_CERT_ALTNAME_INVALID'), 'certificate', false, /is for other names .*serverName/],
     [failure('CERT_HAS_EXPIRED'), 'certificate', false, /has expired/],
     [failure('CERT_NOT_YET_VALID'), 'certificate', false, /not valid yet/],
