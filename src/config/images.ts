@@ -1,15 +1,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { hostIssues, isExpression, isTransportTaken, repeatedNames, unknownTransports, urlProblem } from './mapping-rules.ts';
+import { hostIssues, isExpression, isImageName, isTransportTaken, repeatedNames, unknownTransports, urlProblem } from './mapping-rules.ts';
 import { bytes, durationMs, path } from './values.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
-const imageName = z
-  .string()
-  .regex(
-    /^(([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?\/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$/,
-    'must be an image name, with or without tag',
-  );
+const imageName = z.string().refine(isImageName, 'must be an image name, with or without tag');
 
 /** A line of a mapping: an image name, or an expression over names, and where those disks are. */
 const source = z

@@ -52,6 +52,17 @@ function groupProblem(
   return missing && `uses ${missing[0]}, and match has ${groups} group${groups === 1 ? '' : 's'}`;
 }
 
+const label = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?';
+const host = String.raw`(?:${label}(?:\.${label})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?`;
+const component = String.raw`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`;
+const tag = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}';
+const imageNameForm = new RegExp(`^(?:${host}/)?${component}(?:/${component})*(?::${tag})?$`);
+
+/** Whether a pod could write this as an image without digest (the distribution project's grammar of references). */
+export function isImageName(text: string): boolean {
+  return text.length <= 255 + 129 && imageNameForm.test(text);
+}
+
 /** The full spelling of an image name: the default tag filled in. */
 export function fullName(name: string): string {
   return /:[^/]*$/.test(name) ? name : `${name}:latest`;

@@ -67,12 +67,20 @@ function compile(
   if (!profile) throw invalid(`${key}.transport`, 'is no key of transports');
   const expression = source.match === undefined ? undefined : compileExpression(source.match, `${key}.match`);
   const address = compileAddress(source.url, `${key}.url`, expression !== undefined);
-  const name = source.name === undefined ? undefined : keyOf(withoutDigest(parseReference(source.name)));
+  const name = source.name === undefined ? undefined : fullName(source.name, `${key}.name`);
   return { source, from: mapping.from, name, address, transport: profile, expression };
 }
 
 function withoutDigest({ name, tag }: Reference): Reference {
   return tag === undefined ? { name } : { name, tag };
+}
+
+function fullName(text: string, key: string): string {
+  try {
+    return keyOf(withoutDigest(parseReference(text)));
+  } catch (error) {
+    throw invalid(key, error instanceof Error ? error.message : 'is no image name');
+  }
 }
 
 function compileExpression(text: string, key: string): RegExp {

@@ -148,7 +148,10 @@ describe('lines of images.sources', () => {
 
   it('names with digest, with upper case, or twice', () => {
     expect(problem({ name: `a@sha256:${'0'.repeat(64)}`, url: 'https://h/' })).toContain('sources.0.name|must be an image name');
-    expect(problem({ name: 'Fedora', url: 'https://h/' })).toContain('sources.0.name|must be an image name');
+    for (const name of ['Fedora', 'a//b', 'a..b', '-a', 'a/', 'a:', 'h.example:x/a', '', 'x'.repeat(400)])
+      expect(problem({ name, url: 'https://h/' })).toContain('sources.0.name|must be an image name');
+    for (const name of ['a', 'a/b__c.d-e:V1', 'h.example/a', 'H.example:5000/a', '[::1]:5000/a:x', 'virtlet.cloud/cirros'])
+      expect(problem({ name, url: 'https://h/' })).toBe('');
     const twice = { name: 'h.example:5000/a', url: 'https://h/' };
     expect(problem(twice, { ...twice, name: 'h.example:5000/a:latest' })).toContain('sources.1.name|is mapped by sources.0 already');
     expect(problem(twice, { ...twice, name: 'h.example:5000/a:2' })).toBe('');

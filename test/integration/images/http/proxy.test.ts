@@ -87,8 +87,8 @@ describe('what a proxy may not be asked for', () => {
 });
 
 describe('a proxy that does not help', () => {
-  const failing = async (proxy: ProxyDouble, user = ''): Promise<string> =>
-    ask(`http://${user}${proxy.host}`, 'https://disks.example/disk', {}, { connectTimeoutMs: 500 });
+  const failing = async (proxy: ProxyDouble, user = '', transport: Partial<Transport> = {}): Promise<string> =>
+    ask(`http://${user}${proxy.host}`, 'https://disks.example/disk', {}, transport);
 
   test('wants other credentials', async () => {
     const proxy = await startProxy({ names, credentials: 'user:right' });
@@ -108,7 +108,9 @@ describe('a proxy that does not help', () => {
 
   test('is silent, and is hung up on', async () => {
     const proxy = await startProxy({ names, answer: 'silent' });
-    await expect(failing(proxy)).rejects.toThrow(expect.objectContaining({ kind: 'connection', registryAway: true }));
+    await expect(failing(proxy, '', { connectTimeoutMs: 500 })).rejects.toThrow(
+      expect.objectContaining({ kind: 'connection', registryAway: true }),
+    );
     await waitFor(() => proxy.connections() === 0, { timeoutMs: 10_000, what: 'end of the connection' });
   });
 

@@ -135,3 +135,9 @@ test('an expression that is none is INVALID and names its key', () => {
       expect.objectContaining({ facts: { code: 'INVALID', field: 'images.sources[0].match' } }),
     );
 });
+
+test('a name that is none too', () => {
+  expect(() => originIn([mapping([source({ name: 'Fedora' })], { from: '10.yaml' })], 'a')).toThrow(
+    expect.objectContaining({ facts: { code: 'INVALID', field: '10.yaml[0].name' }, message: expect.stringContaining('lowercase') }),
+  );
+});
