@@ -21,16 +21,20 @@ export interface ServedBlob {
 /** Counts what was sent. */
 export interface ServedCount {
   bodyBytes: number;
+  /** Answers that are neither whole nor given up. */
+  open: number;
   ranges: (readonly [number, number] | undefined)[];
 }
 
 /** Answers with a blob: 200, 206 with If-Range, 304, 416. Bodies go in small chunks, so that cuts fall anywhere. */
 export function blobAnswer(blob: ServedBlob): { readonly answer: Answer; readonly count: ServedCount } {
-  const count: ServedCount = { bodyBytes: 0, ranges: [] };
+  const count: ServedCount = { bodyBytes: 0, open: 0, ranges: [] };
   const answer: Answer = (request, response) => {
     const { bytes, cutEveryBytes, etag, ranges = true } = blob;
     const asked = ranges && isCurrent(blob, request.headers['if-range']) ? rangeOf(request.headers.range, bytes.length) : undefined;
     count.ranges.push(asked);
+    count.open += 1;
+    response.once('close', () => (count.open -= 1));
     const part = partOf(blob, asked);
     if (blob.before?.(request, response, asked)) return;
     if (etag !== undefined && request.headers['if-none-match'] === etag) response.writeHead(304).end();

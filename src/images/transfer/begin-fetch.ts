@@ -16,6 +16,8 @@ export interface FirstQuestion {
   readonly unlessCurrent: Validators | undefined;
   readonly segmentBytes: number;
   readonly stallTimeoutMs: number;
+  /** Throws when a blob of this size is not wanted. */
+  readonly checkTotal: (totalBytes: number) => void;
 }
 
 /** What the first answer tells: how the blob can be had. */
@@ -43,14 +45,14 @@ export async function beginFetch(
   retries: Retries,
   signal: AbortSignal,
 ): Promise<Beginning | { readonly kind: 'unchanged' }> {
-  const { source, expectedDigest, unlessCurrent, segmentBytes } = question;
+  const { source, expectedDigest, segmentBytes } = question;
 
   async function ask(request: BlobRequest): Promise<Answer> {
     const failures = retries.begin();
     for (;;) {
       try {
         await retries.ready(signal);
-        return await openWatched(source, { ...request, unlessCurrent }, question.stallTimeoutMs, signal);
+        return await openWatched(source, { ...request, unlessCurrent: question.unlessCurrent }, question.stallTimeoutMs, signal);
       } catch (error) {
         await failures.after(error, 0, signal);
       }
@@ -76,7 +78,7 @@ export async function beginFetch(
   async function askAll(): ReturnType<typeof beginFetch> {
     const opened = await ask({});
     if ('kind' in opened) return opened;
-    if (!opened.body.isPartial) return planOf(opened, expectedDigest, segmentBytes);
+    if (!opened.body.isPartial) return planOf(opened, question);
     await opened[Symbol.asyncDispose]();
     throw new PullProblem('answer', `${source.name} answers with a part, which was not asked for`);
   }
@@ -88,7 +90,7 @@ export async function beginFetch(
   });
   if (!opened) return askAll();
   if ('kind' in opened) return opened;
-  const plan = planOf(opened, expectedDigest, segmentBytes);
+  const plan = await planOf(opened, question);
   if (!opened.body.isPartial) return plan;
   const { totalBytes } = plan.identity;
   if (totalBytes !== undefined && (totalBytes <= segmentBytes || plan.resumption === 'parts')) return plan;
@@ -96,8 +98,14 @@ export async function beginFetch(
   return askAll();
 }
 
-function planOf(opened: Opened, expectedDigest: string | undefined, segmentBytes: number): Beginning {
+async function planOf(opened: Opened, { expectedDigest, segmentBytes, checkTotal }: FirstQuestion): Promise<Beginning> {
   const { totalBytes, validators, isPartial } = opened.body;
+  try {
+    if (totalBytes !== undefined) checkTotal(totalBytes); // before anything is planned for a size that anybody may have written
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
   const identity = { totalBytes, validators, expectedDigest };
   const segments: readonly Segment[] =
     isPartial && totalBytes !== undefined ? segmentsOf([], totalBytes, segmentBytes) : [{ from: 0, to: totalBytes }];

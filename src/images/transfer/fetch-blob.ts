@@ -83,7 +83,7 @@ export async function fetchBlob(request: FetchRequest, deps: FetchDeps, signal: 
   const retries = makeRetries(retry, { random, now, wait, onRetry });
   const { expectedDigest, expectedBytes } = request;
   const found = await partial.readJournal();
-  let journal = found && fits(found, { expectedDigest, totalBytes: expectedBytes }) ? found : undefined;
+  let journal = found && fits(found, { expectedDigest, totalBytes: expectedBytes, maxBytes: request.maxBytes }) ? found : undefined;
   const times = { stale: 0, changed: 0, cut: 0 };
   const most = { stale: 1, changed: 1, cut: retry.maxAttempts - 1 };
   for (;;) {
@@ -112,12 +112,12 @@ interface Start {
 
 async function runOnce(request: FetchRequest, deps: FetchDeps, start: Start, signal: AbortSignal): Promise<FetchedBlob> {
   const { source, expectedDigest, unlessCurrent, stallTimeoutMs, segmentBytes = usualSegmentBytes } = request;
-  const question = { source, expectedDigest, unlessCurrent, stallTimeoutMs, segmentBytes };
+  const checkSize = (bytes: number): void => checkTotal(request, bytes);
+  const question = { source, expectedDigest, unlessCurrent, stallTimeoutMs, segmentBytes, checkTotal: checkSize };
   const beginning = await beginFetch(question, start.journal, start.retries, signal);
   if (beginning.kind === 'unchanged') return beginning;
   await using opened = beginning.opened;
   const { totalBytes, validators } = beginning.identity;
-  if (totalBytes !== undefined) checkTotal(request, totalBytes);
   opened?.watch.pause();
   await deps.reserve((totalBytes ?? request.expectedBytes ?? 0) - sizeOf(beginning.have));
   opened?.watch.touch();

@@ -62,15 +62,15 @@ export function decodeJournal(content: Uint8Array): Journal | undefined {
   return data && isIntervals(data.durable, data.identity.totalBytes) ? data : undefined;
 }
 
+/** What is wanted now. */
+export interface WantedBlob {
+  readonly expectedDigest: string | undefined;
+  readonly totalBytes: number | undefined;
+  readonly maxBytes: number;
+}
+
 /** Whether the journal's bytes can be part of the blob that is wanted now. */
-export function fits(
-  journal: Journal,
-  wanted: { readonly expectedDigest: string | undefined; readonly totalBytes: number | undefined },
-): boolean {
-  const { identity } = journal;
-  return (
-    canResume(identity) &&
-    identity.expectedDigest === wanted.expectedDigest &&
-    (wanted.totalBytes ?? identity.totalBytes) === identity.totalBytes
-  );
+export function fits({ identity }: Journal, { expectedDigest, totalBytes = identity.totalBytes, maxBytes }: WantedBlob): boolean {
+  const isSize = identity.totalBytes === totalBytes && identity.totalBytes <= maxBytes;
+  return isSize && identity.expectedDigest === expectedDigest && canResume(identity);
 }

@@ -178,14 +178,14 @@ describe('a server that is busy', () => {
   });
 
   test('that no longer has the blob ends the download', async () => {
-    const { source, server } = await serve({
+    const { source, count } = await serve({
       bytes: someBytes(2 * mebibyte),
       etag: '"a"',
       before: (_request, response, range) => (range?.[0] ?? 0) > 0 && Boolean(response.writeHead(404).end()),
     });
     const seen = fetchInto(source);
     await expect(seen.result).rejects.toMatchObject({ kind: 'status', registryAway: false });
-    await waitFor(() => server.connections() === 0, { timeoutMs: 5000, what: 'closed connections' });
+    await waitFor(() => count.open === 0, { timeoutMs: 5000, what: 'end of all answers' });
   });
 });
 

@@ -96,6 +96,7 @@ describe('a journal counts', () => {
     ['for the same digest and size', journal, { expectedDigest: digest, totalBytes: 1000 }, true],
     ['for a size that is not known', journal, { expectedDigest: digest, totalBytes: undefined }, true],
     ['not for another size', journal, { expectedDigest: digest, totalBytes: 1001 }, false],
+    ['not for more than is allowed', journal, { expectedDigest: digest, totalBytes: undefined, maxBytes: 999 }, false],
     ['not for another digest', journal, { expectedDigest: `sha256:${'0'.repeat(64)}`, totalBytes: 1000 }, false],
     ['not without the digest', journal, { expectedDigest: undefined, totalBytes: 1000 }, false],
     ['for a tag', of({ expectedDigest: undefined }), { expectedDigest: undefined, totalBytes: undefined }, true],
@@ -106,6 +107,6 @@ describe('a journal counts', () => {
       false,
     ],
   ])('%s', (...[, some, wanted, expected]) => {
-    expect(fits(some, wanted)).toBe(expected);
+    expect(fits(some, { maxBytes: 1000, ...wanted })).toBe(expected);
   });
 });
