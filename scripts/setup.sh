@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # What vmlet and its tests run: the hypervisor, the network's programs, and what the guest images are built with.
 packages="libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios
 containernetworking-plugins iproute2 iptables nftables dnsmasq-base util-linux procps
-genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl"
+genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl xz-utils"
 
 missing=""
 # shellcheck disable=SC2086 # the list is split on purpose

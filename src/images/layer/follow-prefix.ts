@@ -31,7 +31,7 @@ export async function followPrefix(request: FollowRequest, growth: Growth, signa
       await sink.write(chunk);
     }
     const sizeBytes = growth.totalBytes() ?? 0;
-    if (sizeBytes === 0 && !isBare(request.wrapping)) throw new Refusal('compression', 'the blob is empty');
+    if (sizeBytes === 0 && request.wrapping.compression !== 'none') throw new Refusal('compression', 'the blob is empty');
     const digested = { digest: `sha256:${hash.digest('hex')}`, sizeBytes };
     return { blob: digested, disk: await sink.finish(digested) };
   } catch (error) {

@@ -17,8 +17,8 @@ const endTimeoutMs = 5_000;
 
 /**
  * Follows a blob while it is written. The disk's file is there when `finish` has answered a disk that is not the blob itself, and removed on
- * any failure. Disposing of the follower ends the thread, and answers when it and its files have gone. Aborting makes `failed` and `finish`
- * reject with the signal's reason. A thread that dies is an `Error`.
+ * any failure but the thread's own death, which is an `Error`. Aborting makes `failed` and `finish` reject with the signal's reason. To be
+ * disposed of in any case: that ends the thread, and answers when it, its files and its programs have gone.
  */
 export function followBlob(request: FollowRequest, signal: AbortSignal): Follower {
   const result = Promise.withResolvers<Followed>();
@@ -59,6 +59,7 @@ export function followBlob(request: FollowRequest, signal: AbortSignal): Followe
 
   async function dispose(): Promise<void> {
     signal.removeEventListener('abort', onAbort);
+    result.reject(new DOMException('the follower was disposed of', 'AbortError'));
     tell({ kind: 'end' });
     const force = setTimeout(() => void thread.terminate(), endTimeoutMs);
     await gone;

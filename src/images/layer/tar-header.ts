@@ -49,8 +49,7 @@ const prefixField = [345, 500] as const;
 export function parseTarHeader(block: Uint8Array): TarHeader | undefined {
   const sum = checksumOf(block);
   if (sum === emptyChecksum && block.every((byte) => byte === 0)) return undefined;
-  if (octal(block, checksumField, 'checksum') !== sum)
-    throw malformed('the checksum of a header is wrong: this is no tar archive, or a damaged one');
+  if (octal(block, checksumField) !== sum) throw malformed('the checksum of a header is wrong: this is no tar archive, or a damaged one');
   const magic = latin1(block.subarray(...magicField));
   if (!['ustar\0', 'ustar ', '\0\0\0\0\0\0'].includes(magic)) throw malformed('a header is neither POSIX, GNU nor V7');
   const own = text(block, nameField);
@@ -74,7 +73,11 @@ function checksumOf(block: Uint8Array): number {
 
 function sizeOf(block: Uint8Array, name: string): number {
   const first = block[sizeField[0]] ?? 0;
-  if ((first & 0x80) === 0) return octal(block, sizeField, 'size');
+  if ((first & 0x80) === 0) {
+    const size = octal(block, sizeField);
+    if (size !== undefined) return size;
+    throw malformed(`the size of ${quoted(name)} is no number`);
+  }
   if ((first & 0x40) !== 0) throw malformed(`the size of ${quoted(name)} is negative`);
   let size = first & 0x3f;
   for (const byte of block.subarray(sizeField[0] + 1, sizeField[1])) size = size * 256 + byte;
@@ -82,11 +85,10 @@ function sizeOf(block: Uint8Array, name: string): number {
   return size;
 }
 
-/** Digits between spaces or NULs; nothing at all counts as 0, as all programs read it. */
-function octal(block: Uint8Array, field: readonly [number, number], what: string): number {
-  const found = /^[ \0]*([0-7]*)[ \0]*$/.exec(latin1(block.subarray(...field)));
-  if (!found) throw malformed(`the ${what} in a header is no number`);
-  return Number.parseInt(found[1] || '0', 8);
+/** Digits between spaces or NULs; nothing at all counts as 0, as all programs read it. `undefined` for what is no number. */
+function octal(block: Uint8Array, field: readonly [number, number]): number | undefined {
+  const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(latin1(block.subarray(...field)))?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits || '0', 8);
 }
 
 function text(block: Uint8Array, field: readonly [number, number]): string {

@@ -70,7 +70,10 @@ async function* inflateOne(source: Unreadable, format: Format): AsyncGenerator<B
   const fed = feed(stream, source, ended.promise);
   fed.catch((error: unknown) => stream.destroy(error instanceof Error ? error : new Error('feeding failed', { cause: error })));
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) yield chunk;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      yield chunk;
+      release(chunk);
+    }
     await fed;
   } catch (error) {
     throw isZlibError(error) ? damaged(format, messageOf(error)) : error;
@@ -97,6 +100,15 @@ async function feed(stream: Transform & { readonly bytesWritten: number }, sourc
     }
   }
   stream.end();
+}
+
+/**
+ * Gives an output buffer's memory back, of which the chunk was the last part: else 40 MiB of them pile up before they are collected. Only a
+ * buffer of zlib's output size, which no other has a part of.
+ */
+function release({ buffer, byteOffset, byteLength }: Buffer): void {
+  const isLastPart = buffer.byteLength === output.chunkSize && byteOffset + byteLength === buffer.byteLength;
+  if (isLastPart && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** Errors of zlib and zstd have codes of their own; want of memory is ours, not the blob's. */
