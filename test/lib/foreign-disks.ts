@@ -18,6 +18,19 @@ export const soundForeign: readonly { readonly format: ForeignFormat; readonly o
   { format: 'vhdx', options: 'block_size=256M' },
 ];
 
+/** A streamOptimized VMDK as VMware writes it: the header says that the grain directory is found by a copy of the header behind the data. */
+export function streamWithFooter(): Buffer {
+  const disk = foreignDisk('vmdk', 'subformat=streamOptimized');
+  const [header, end] = [disk.subarray(0, 512), Buffer.alloc(512)];
+  const marker = Buffer.alloc(512);
+  marker.writeUInt32LE(1, 0); // sectors that follow
+  marker.writeUInt32LE(3, 12); // a footer
+  const padding = Buffer.alloc((512 - (disk.length % 512)) % 512);
+  const whole = Buffer.concat([disk, padding, marker, header, end]);
+  whole.fill(0xff, 56, 64);
+  return whole;
+}
+
 /** A raw disk of 16 MiB with data at its beginning, its end and in between. */
 export function rawContent(): Buffer {
   const disk = Buffer.alloc(16 * 2 ** 20);

@@ -36,22 +36,19 @@ export interface Converter {
   readonly convert: (disk: FileHandle, format: ForeignFormat, path: string, signal: AbortSignal) => Promise<Converted>;
 }
 
-/** Makes the converter: our own reading of the header first, then `qemu-img convert` in a cell, with nothing to write but the new file. */
+/** Makes the converter: our own reading of the header first, then `qemu-img check` and `convert` in a cell, with nothing to write but the new file. */
 export function makeConverter(options: ConverterOptions): Converter {
   const { user, maxFileBytes, maxVirtualBytes, timeoutMs = 3_600_000 } = options;
   const qemuImg = makeQemuImg({ program: options.qemuImg, user });
 
   async function write(disk: FileHandle, format: ForeignFormat, file: FileHandle, signal: AbortSignal): Promise<void> {
     await using reading = await open(`/proc/self/fd/${disk.fd}`, 'r'); // what converts it gets no way to change it
-    const how = {
-      fd: reading.fd,
-      outputFd: file.fd,
-      timeoutMs,
-      writtenBytes: maxFileBytes,
-      cpuSeconds: Math.ceil(timeoutMs / 1_000),
-    };
+    const how = { fd: reading.fd, timeoutMs, cpuSeconds: Math.ceil(timeoutMs / 1_000) };
+    const check = await qemuImg.run(['check', '--output=json', opened(format)], how, signal);
+    if (check.exitCode !== 0) throw new Refusal('qemu-check', `qemu-img check: ${endingOf(check)}${saidBy(check)}`);
     await file.chown(user.uid, user.gid); // QEMU opens its output by name
-    const result = await qemuImg.run(['convert', '-O', 'qcow2', opened(format), confinedOutput], how, signal);
+    const writing = { ...how, outputFd: file.fd, writtenBytes: maxFileBytes };
+    const result = await qemuImg.run(['convert', '-O', 'qcow2', opened(format), confinedOutput], writing, signal);
     await file.chown(0, 0);
     await file.chmod(0o644);
     if (result.exitCode !== 0) throw whyNot(result, format);

@@ -8,7 +8,7 @@ import { makeDoor } from '../../../../src/images/door/door.ts';
 import type { ForeignFormat } from '../../../../src/images/door/foreign-header.ts';
 import { isErrno } from '../../../../src/lib/errno.ts';
 import { PullProblem, Refusal } from '../../../../src/images/failures.ts';
-import { foreignDisk, rawContent, soundForeign } from '../../../lib/foreign-disks.ts';
+import { foreignDisk, rawContent, soundForeign, streamWithFooter } from '../../../lib/foreign-disks.ts';
 import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(120_000);
@@ -59,6 +59,13 @@ describe('a disk becomes qcow2 with the same content, and passes the door', () =
   });
 });
 
+test('a stream with a footer, as VMware writes it', async () => {
+  const { told, dir } = await convert(streamWithFooter(), 'vmdk');
+  expect(told).toBe('converted');
+  writeFileSync(join(dir, 'raw'), rawContent());
+  execFileSync('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', join(dir, 'raw'), join(dir, 'qcow2')]);
+});
+
 describe('no conversion', () => {
   test.each<[string, string, string]>([
     ['flat', 'subformat=monolithicFlat', 'vmdk-type'],
@@ -80,9 +87,11 @@ describe('no conversion', () => {
   });
 
   test.each<[string, string, string]>([
-    ['dies', 'kill -SEGV $$', 'qemu-convert'],
-    ['hangs', 'sleep 60', 'qemu-convert'],
-    ['fails', 'echo no good >&2; exit 1', 'qemu-convert'],
+    ['dies', 'kill -SEGV $$', 'qemu-check'],
+    ['finds errors', 'exit 2', 'qemu-check'],
+    ['dies later', '[ "$1" = check ] || kill -SEGV $$', 'qemu-convert'],
+    ['hangs', '[ "$1" = check ] || sleep 60', 'qemu-convert'],
+    ['fails', '[ "$1" = check ] || { echo no good >&2; exit 1; }', 'qemu-convert'],
   ])('by a qemu-img that %s', async (_name, script, rule) => {
     const { told, dir } = await convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: program(script), timeoutMs: 1_500 });
     expect(told).toBe(rule);
@@ -91,7 +100,9 @@ describe('no conversion', () => {
 
   test('by one that is missing, or when the disk is full: that is not the disk’s fault', async () => {
     await expect(convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: '/no/qemu-img' })).rejects.toThrow(PullProblem);
-    const full = convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: program('echo "x: No space left on device" >&2; exit 1') });
+    const full = convert(foreignDisk('vdi', ''), 'vdi', {
+      qemuImg: program('[ "$1" = check ] && exit; echo "x: No space left on device" >&2; exit 1'),
+    });
     await expect(full).rejects.toSatisfy((error) => isErrno(error, 'ENOSPC'));
   });
 
