@@ -33,7 +33,7 @@ export function spawnConfined(command: readonly string[], start: ConfinedStart):
   const child = spawn(program, args, {
     cwd: '/',
     detached: true,
-    env: { PATH: programPath, LC_ALL: 'C' },
+    env: { PATH: programPath, LC_ALL: 'C', MALLOC_ARENA_MAX: '1' }, // else each thread takes 64 MiB of the address space (mallopt(3))
     stdio: [start.stdin, 'pipe', 'pipe', start.fd ?? 'ignore', start.outputFd ?? 'ignore'],
   });
   const ended = new Promise<ProcessEnd>((resolve, reject) => {

@@ -78,7 +78,11 @@ describe('a confined program', () => {
 
   test('sees nothing of the daemon’s environment', async () => {
     const { stdout } = await sh('env | cut -d= -f1 | sort');
-    expect(stdout.split('\n').filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_', ''].includes(name))).toEqual(['LC_ALL', 'PATH']);
+    expect(stdout.split('\n').filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_', ''].includes(name))).toEqual([
+      'LC_ALL',
+      'MALLOC_ARENA_MAX',
+      'PATH',
+    ]);
   });
 
   test('reads the file that it is given, in a directory that it may not enter, and cannot write it', async () => {
