@@ -52,6 +52,7 @@ const headerBytesV3 = 104;
 const headerBytesKnown = 112;
 const headerFieldsEnd = 105; // the compression type is the last field known; what follows is padding
 const maxL1Entries = 2 ** 22; // QEMU's QCOW_MAX_L1_SIZE, 32 MiB
+const spareL1Entries = 2n ** 16n; // a disk that was shrunk keeps its table; more is memory of each VM for nothing
 const maxRefcountTableBytes = 2 ** 23; // QEMU's QCOW_MAX_REFTABLE_SIZE
 const incompatible = { dirty: 0n, corrupt: 1n, dataFile: 2n, compressionType: 3n, extendedL2: 4n } as const;
 const autoclearRawDataFile = 1n;
@@ -117,6 +118,11 @@ const rules: readonly Rule[] = [
     name: 'l1-table',
     says: 'the L1 table does not fit the disk',
     holds: (h) => h.l1Size <= maxL1Entries && BigInt(h.l1Size) >= l1EntriesNeeded(h),
+  },
+  {
+    name: 'l1-table',
+    says: 'the L1 table is far larger than the disk needs',
+    holds: (h) => BigInt(h.l1Size) <= l1EntriesNeeded(h) + spareL1Entries,
   },
   {
     name: 'l1-table',

@@ -26,7 +26,7 @@ const stream = (): Buffer => foreignDisk('vmdk', 'subformat=streamOptimized');
 const footerFromEnd = 1024;
 
 /** A copy with other values in the header, or in the footer's copy of it, which begins at `from`. */
-export function withVmdkFields(disk: Buffer, changes: Changes, from = 0): Buffer {
+function withVmdkFields(disk: Buffer, changes: Changes, from = 0): Buffer {
   const copy = Buffer.from(disk);
   for (const [name, value] of Object.entries(changes) as [keyof Changes, bigint | number][]) {
     const [offset, bytes] = fields[name];

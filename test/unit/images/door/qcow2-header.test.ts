@@ -128,6 +128,12 @@ describe('headers that the door refuses, by the rule that they break', () => {
   });
 });
 
+test('an L1 table may be larger than the disk needs, by as much as one of a disk that was shrunk', () => {
+  const large = (l1Size: number): string => ruleOf(syntheticHeader({ l1Size }), { fileBytes: 2 ** 24 });
+  expect(large(1 + 65_536)).toBe('passed');
+  expect(large(1 + 65_537)).toBe('l1-table');
+});
+
 test('the limit on the disk’s size is the configuration’s', () => {
   expect(ruleOf(syntheticHeader(), { maxVirtualBytes: 16 * 2 ** 20 })).toBe('passed');
   expect(ruleOf(syntheticHeader(), { maxVirtualBytes: 16 * 2 ** 20 - 1 })).toBe('virtual-size');
