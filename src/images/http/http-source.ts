@@ -2,6 +2,7 @@ import { BehindEnd, type BlobBody, type BlobRequest, type BlobSource, type ByteR
 import { closable } from '../transfer/closable.ts';
 import { PullProblem } from '../failures.ts';
 import type { HttpAnswer, HttpClient } from './http-client.ts';
+import { freeReads } from './free-reads.ts';
 import { asPullProblem } from './http-get.ts';
 import { planAnswer, refuseWebPage, shown, type BodyPlan } from './http-rules.ts';
 import { conditionsOf, rangeConditionOf, validatorsOf } from './validators.ts';
@@ -84,6 +85,7 @@ function headOf({ status, headers }: HttpAnswer): Parameters<typeof planAnswer>[
 
 function bodyOf(answer: HttpAnswer, plan: BodyPlan, signal: AbortSignal): BlobBody {
   const { from, isPartial, totalBytes } = plan;
+  freeReads(answer.response);
   const chunks = closable(chunksOf(answer, plan, signal), () => void answer.response.destroy());
   return { kind: 'body', from, isPartial, totalBytes, validators: validatorsOf(answer.headers), chunks };
 }

@@ -1,11 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
+import { freeChunk } from '../http/free-reads.ts';
 import { sizeOf, withInterval, prefixOf, type Intervals } from './intervals.ts';
 
 /** Writes consecutive bytes from a position on. */
 export interface PieceWriter {
   /** Where the next byte goes, whether or not what came before is written yet. */
   readonly position: () => number;
-  /** Takes the chunk, which must not change any more; waits while the disk is behind. Throws the system's error. */
+  /** Takes the chunk, whose memory is freed when it is written; waits while the disk is behind. Throws the system's error. */
   readonly write: (chunk: Uint8Array) => Promise<void>;
   /** Answers when all that was taken is written. */
   readonly flush: () => Promise<void>;
@@ -83,7 +84,10 @@ export function makeBlobFile(file: FileHandle, present: Intervals, onWritten: (p
       if (batch.length === 0) return;
       const [chunks, from, to] = [batch, handedOn, position];
       [batch, handedOn] = [[], position];
-      writing = writeAll(file, chunks, from).then(() => note(from, to));
+      writing = writeAll(file, chunks, from).then(() => {
+        chunks.forEach(freeChunk); // 2 GB of chunks are little garbage to the collector's eyes, and would lie about by the 100 MB
+        note(from, to);
+      });
       writing.catch(() => undefined); // seen by the next call
     }
 

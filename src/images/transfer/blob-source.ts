@@ -27,7 +27,7 @@ export interface BlobBody {
   /** Size of the whole blob; `undefined` when the server does not say. */
   readonly totalBytes: number | undefined;
   readonly validators: Validators;
-  /** The bytes; ends with `PullProblem` when the server sends fewer or more than it announced. Closing the iterator drops the connection. */
+  /** The bytes, each chunk the reader's own, who may free its memory; ends with `PullProblem` when the server sends fewer or more than it announced. Closing the iterator drops the connection. */
   readonly chunks: AsyncIterable<Buffer>;
 }
 

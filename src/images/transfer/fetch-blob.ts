@@ -48,7 +48,7 @@ export interface FetchDeps {
   readonly reserve: (bytes: number) => Promise<void>;
   /** Whether what is here is to be taken up later, given why the download ends (the signal's reason or the error): then it is made durable first. Default: never. */
   readonly keepsPartial?: ((reason: unknown) => boolean) | undefined;
-  /** Looks at the first bytes and throws when they cannot be a disk. */
+  /** Looks at the first bytes, without keeping them, and throws when they cannot be a disk. */
   readonly onBeginning?: ((bytes: Uint8Array) => void) | undefined;
   /** How many bytes of the blob are here, and of how many; falls when the download begins anew. */
   readonly onProgress?: ((haveBytes: number, totalBytes: number | undefined) => void) | undefined;

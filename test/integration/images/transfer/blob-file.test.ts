@@ -39,8 +39,7 @@ test('the disk begins its own work every 64 MiB', async () => {
   const { file } = await emptyFile();
   const blob = makeBlobFile(file, [], () => undefined);
   const writer = blob.writerAt(0);
-  const chunk = Buffer.alloc(mebibyte, 1);
-  for (let count = 0; count < 65; count += 1) await writer.write(chunk);
+  for (let count = 0; count < 65; count += 1) await writer.write(Buffer.alloc(mebibyte, 1));
   await writer.flush();
   await blob.settled();
   expect(blob.durable()[0]?.to).toBeGreaterThanOrEqual(64 * mebibyte);

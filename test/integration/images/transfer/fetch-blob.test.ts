@@ -270,3 +270,29 @@ describe('a blob that changes meanwhile', () => {
     expect(seen.followers).toHaveLength(2);
   });
 });
+
+test('memory does not grow with the blob', async () => {
+  const size = 512 * mebibyte;
+  const chunk = Buffer.alloc(2 ** 18, 1);
+  const server = await startDiskServer();
+  server.answer('/blob', (request, response) => {
+    const [, from = '', last = ''] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    let left = Number(last) + 1 - Number(from);
+    response.writeHead(206, { etag: '"a"', 'content-range': `bytes ${from}-${last}/${size}`, 'content-length': left });
+    const more = (): void => {
+      while (left > 0) {
+        const part = chunk.subarray(0, Math.min(left, chunk.length));
+        left -= part.length;
+        if (!response.write(part)) return void response.once('drain', more);
+      }
+      response.end();
+    };
+    more();
+  });
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  const onBytes = (): void => void (most = Math.max(most, process.memoryUsage().arrayBuffers));
+  const seen = fetchInto(httpSource(`${server.url}/blob`), { request: { segmentBytes: 32 * mebibyte }, deps: { onBytes } });
+  expect(await seen.result).toMatchObject({ sizeBytes: size });
+  expect((most - before) / mebibyte).toBeLessThan(32);
+});

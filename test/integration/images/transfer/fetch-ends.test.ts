@@ -133,7 +133,7 @@ describe('a download ends at once', () => {
     const bytes = someBytes(mebibyte);
     const { source, count } = await serve({ bytes, etag: '"a"', cutEveryBytes: 50_000 });
     const beginnings: Uint8Array[] = [];
-    const fine = fetchInto(source, { deps: { onBeginning: (beginning) => beginnings.push(beginning) } });
+    const fine = fetchInto(source, { deps: { onBeginning: (beginning) => beginnings.push(Buffer.from(beginning)) } });
     await fine.result;
     expect(beginnings.map((each) => bytes.subarray(0, each.length).equals(each))).toEqual([true]);
     const problem = new PullProblem('web-page', 'a web page');
