@@ -1,11 +1,17 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeHttpClient } from '../../../../src/images/http/http-client.ts';
 import { httpBlobSource, type HttpBlob } from '../../../../src/images/http/http-source.ts';
 import { plainTransport } from '../../../../src/images/http/transport.ts';
 import { BehindEnd, type BlobBody, type BlobRequest, type BlobSource } from '../../../../src/images/transfer/blob-source.ts';
 import { startDiskServer } from '../../../lib/disk-server.ts';
+import { tempDir } from '../../../lib/temp.ts';
 import { waitFor } from '../../../lib/wait.ts';
 
 const signal = AbortSignal.timeout(60_000);
@@ -90,6 +96,33 @@ describe('a blob over HTTP', () => {
     await body.chunks[Symbol.asyncIterator]().return?.();
     await waitFor(() => server.connections() === 0, { timeoutMs: 5000, what: 'closed connection' });
   });
+});
+
+test('large bodies stay as they are, also over TLS and in small pieces', async () => {
+  const [key, cert] = [join(tempDir(), 'key.pem'), join(tempDir(), 'cert.pem')];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-subj', '/CN=localhost', '-days', '2'], {
+    stdio: 'ignore',
+  });
+  const large = randomBytes(3 * 2 ** 20 + 1);
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, response) => {
+    if (request.url === '/whole') response.setHeader('content-length', large.length);
+    for (let at = 0; at < large.length; at += 5000) response.write(large.subarray(at, at + 5000));
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const client = makeHttpClient({ transport: { ...plainTransport, tls: { skipVerify: true } }, allowedNetworks: [] });
+  onTestFinished(() => client[Symbol.dispose]());
+  for (const path of ['/whole', '/pieces', '/whole']) {
+    const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}${path}`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of (await open(httpBlobSource(client, { url, isConfigured: true }))).chunks) {
+      chunks.push(chunk);
+      await new Promise(setImmediate);
+    }
+    expect(Buffer.concat(chunks).equals(large)).toBe(true);
+  }
 });
 
 describe('who may read', () => {
