@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { PullProblem, Refusal } from '../../src/images/failures.ts';
 import { doorTargets } from './door-targets.ts';
+import { layerTargets } from './layer-targets.ts';
 import { diceOf, mutate, spotsOf } from './mutate.ts';
 import type { FuzzTarget } from './target.ts';
 
 /** Whatever reads hostile bytes; add a target for each new reader. */
-const targets: readonly FuzzTarget[] = [...doorTargets];
+const targets: readonly FuzzTarget[] = [...doorTargets, ...layerTargets];
 
 const wholeSeconds = positive('VMLET_FUZZ_SECONDS') ?? 60;
 const firstSeed = positive('VMLET_FUZZ_SEED') ?? Date.now() & 0x7fff_ffff;
