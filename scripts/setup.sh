@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 # What vmlet and its tests run: the hypervisor, the network's programs, and what the guest images are built with.
 packages="libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios
 containernetworking-plugins iproute2 iptables nftables dnsmasq-base util-linux procps
-genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl xz-utils"
+genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl xz-utils
+docker-registry openssl"
 
 missing=""
 # shellcheck disable=SC2086 # the list is split on purpose
@@ -22,9 +23,26 @@ if [ -n "$missing" ]; then
   fi
   echo "setup: installing Debian packages:$missing"
   apt-get update -q >/dev/null
-  # A service that the packages would start is not wanted: vmlet runs its own libvirtd.
+  # A service that the packages would start is not wanted: vmlet runs its own libvirtd, and Debian's registry listens on all addresses.
+  # Under systemd only the answer of policy-rc.d counts (invoke-rc.d(8)); one that is there already is the administrator's.
+  policy=/usr/sbin/policy-rc.d
+  if [ -e $policy ]; then
+    policy=""
+  else
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $missing >/dev/null
+  if [ -n "$policy" ]; then rm -f $policy; fi
+  case " $missing " in
+    *" docker-registry "*)
+      if [ -d /run/systemd/system ] && ! systemctl --quiet disable docker-registry; then
+        echo "setup: docker-registry.service starts at the next boot: systemctl disable docker-registry" >&2
+      fi
+      ;;
+  esac
 fi
 
 stamp=node_modules/.setup-done

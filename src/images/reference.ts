@@ -60,15 +60,24 @@ export function spellingsOf(reference: Reference): readonly string[] {
   return tag === defaultTag ? [name, `${name}:${tag}`] : [`${name}:${tag}`];
 }
 
-function checkName(text: string, name: string): void {
-  if (name === '') throw problem(text, 'the name is missing');
-  if (name.length > maxNameLength) throw problem(text, `the name is longer than ${maxNameLength} characters`);
+/**
+ * The name's parts: a first component with a dot, colon, bracket or capital letter, or `localhost`, is a host with an optional port, if it can be one.
+ * The host is as written, `undefined` where there is none.
+ */
+export function splitName(name: string): { readonly host: string | undefined; readonly path: string } {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));
   const looksLikeHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   const hasHost = slash >= 0 && looksLikeHost && (hostPart.test(first) || !pathPart.test(first)); // `a.b__c/d` has none
-  if (hasHost) checkHost(text, first);
-  for (const part of (hasHost ? name.slice(slash + 1) : name).split('/')) {
+  return hasHost ? { host: first, path: name.slice(slash + 1) } : { host: undefined, path: name };
+}
+
+function checkName(text: string, name: string): void {
+  if (name === '') throw problem(text, 'the name is missing');
+  if (name.length > maxNameLength) throw problem(text, `the name is longer than ${maxNameLength} characters`);
+  const { host, path } = splitName(name);
+  if (host !== undefined) checkHost(text, host);
+  for (const part of path.split('/')) {
     if (!pathPart.test(part)) {
       throw problem(text, `"${part}" must be lowercase letters and digits, joined by ., _, __ or -`);
     }
