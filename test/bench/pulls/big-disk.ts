@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, mkdtempSync, renameSync, rmSync, mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../../src/lib/run-program.ts';
@@ -9,17 +8,12 @@ export interface BigDisk extends Disposable {
   /** Holds the files below; a server may offer it as it is. */
   readonly dir: string;
   /** `big.qcow2`: full of bytes that no compression makes smaller. */
-  readonly disk: Artifact;
+  readonly disk: string;
   /** `layer.tar`: a containerDisk's layer around it. */
-  readonly layer: Artifact;
+  readonly layer: string;
   /** `layer.tar.gz`: one around a disk of text, which gzip makes about three times smaller. */
-  readonly packed: Artifact;
-}
-
-/** A file with what a manifest says of it. */
-export interface Artifact {
-  readonly file: string;
-  readonly digest: string;
+  readonly packed: string;
+  /** Of `big.qcow2`. */
   readonly sizeBytes: number;
 }
 
@@ -36,28 +30,17 @@ export async function makeBigDisk(mebibytes: number, signal: AbortSignal): Promi
     await run('ln big.qcow2 disk/disk.qcow2 && tar -cf layer.tar --owner=107 --group=107 disk && rm disk/disk.qcow2');
     await run(`seq 1 1000000000 | head -c ${mebibytes}M > raw && qemu-img convert -q -f raw -O qcow2 raw disk/disk.qcow2 && rm raw`);
     await run('tar -cf - --owner=107 --group=107 disk | gzip -1 > layer.tar.gz && rm -r disk');
-    const artifact = async (name: string): Promise<Artifact> => artifactOf(join(dir, name));
+    const disk = join(dir, 'big.qcow2');
     return {
       dir,
-      disk: await artifact('big.qcow2'),
-      layer: await artifact('layer.tar'),
-      packed: await artifact('layer.tar.gz'),
+      disk,
+      layer: join(dir, 'layer.tar'),
+      packed: join(dir, 'layer.tar.gz'),
+      sizeBytes: statSync(disk).size,
       [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }),
     };
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
-}
-
-async function artifactOf(file: string): Promise<Artifact> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 })) hash.update(chunk as Buffer);
-  return { file, digest: `sha256:${hash.digest('hex')}`, sizeBytes: statSync(file).size };
-}
-
-/** Moves a file into a directory under a name that a server knows. */
-export function place(artifact: Artifact, dir: string, name: string): void {
-  mkdirSync(dir, { recursive: true });
-  renameSync(artifact.file, join(dir, name));
 }

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../../src/lib/run-program.ts';
-import { startRegistry, type Registry } from '../../lib/registry.ts';
+import { launchRegistry, type TestRegistry } from '../../lib/registry-process.ts';
 import { startNode, type TestNode } from '../../node/node.ts';
 import { nodeOptions } from '../../scale/node.ts';
 import { absoluteFigure, ratioFigure, type Figure } from '../figure.ts';
@@ -19,7 +19,9 @@ const built = join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js');
 /** Everything that the pulls need, made once. */
 interface Stage extends AsyncDisposable {
   readonly disk: BigDisk;
-  readonly registry: Registry;
+  readonly registry: TestRegistry;
+  /** Digests of the blobs by tag. */
+  readonly digests: Readonly<Record<'artifact' | 'gzip', string>>;
   readonly web: WebServer;
   readonly node: TestNode;
 }
@@ -30,19 +32,15 @@ interface Stage extends AsyncDisposable {
  */
 export async function pulls(signal: AbortSignal): Promise<readonly Figure[]> {
   await using stage = await setUp(signal);
-  const { web, registry, disk } = stage;
+  const { web, registry, digests } = stage;
   const blob = (digest: string): string => `${registry.url}/v2/bench/disk/blobs/${digest}`;
   const figures: Figure[] = [];
   const compare = async (name: string, image: string, byHand: string, bar = 1.2): Promise<void> => {
     figures.push(...(await race(stage, { name, image, byHand, bar }, signal)));
   };
   await compare('pull-http', 'bench.example/http:1', `curl -sf -o f ${web.origin}/big.qcow2 && sync -d f`);
-  await compare('pull-registry', `${registry.host}/bench/disk:artifact`, `curl -sf -o f ${blob(disk.disk.digest)} && sync -d f`);
-  await compare(
-    'pull-registry-gzip',
-    `${registry.host}/bench/disk:gzip`,
-    `curl -sf ${blob(disk.packed.digest)} | gzip -dc > f && sync -d f`,
-  );
+  await compare('pull-registry', `${registry.host}/bench/disk:artifact`, `curl -sf -o f ${blob(digests.artifact)} && sync -d f`);
+  await compare('pull-registry-gzip', `${registry.host}/bench/disk:gzip`, `curl -sf ${blob(digests.gzip)} | gzip -dc > f && sync -d f`);
   if (existsSync('/usr/bin/skopeo')) {
     const from = `docker://${registry.host}/bench/disk:layer`;
     await compare('pull-skopeo', `${registry.host}/bench/disk:layer`, `skopeo copy -q --src-tls-verify=false ${from} dir:copy`, 1);
@@ -53,11 +51,17 @@ export async function pulls(signal: AbortSignal): Promise<readonly Figure[]> {
 async function setUp(signal: AbortSignal): Promise<Stage> {
   await using undo = new AsyncDisposableStack();
   const disk = undo.use(await makeBigDisk(mebibytes, signal));
-  const registry = undo.use(await startRegistry());
+  const registryDir = mkdtempSync(join(tmpdir(), 'vmlet-registry-'));
+  undo.defer(() => rmSync(registryDir, { recursive: true, force: true }));
+  const registry = await launchRegistry({ dir: registryDir });
+  undo.defer(registry.stop);
   const web = undo.use(await startWebServer(disk.dir));
-  await pushFile(registry, { repository: 'bench/disk', tag: 'artifact', kind: 'artifact', ...disk.disk }, signal);
-  await pushFile(registry, { repository: 'bench/disk', tag: 'layer', kind: 'layer', ...disk.layer }, signal);
-  await pushFile(registry, { repository: 'bench/disk', tag: 'gzip', kind: 'gzip', ...disk.packed }, signal);
+  const target = { registry, repository: 'bench/disk' };
+  const digests = {
+    artifact: await pushFile(target, { file: disk.disk, tag: 'artifact', kind: 'artifact' }),
+    gzip: await pushFile(target, { file: disk.packed, tag: 'gzip', kind: 'gzip' }),
+  };
+  await pushFile(target, { file: disk.layer, tag: 'layer', kind: 'layer' });
   const node = undo.use(
     await startNode({
       sources: () => [{ name: 'bench.example/http:1', url: `${web.origin}/big.qcow2` }],
@@ -69,7 +73,7 @@ async function setUp(signal: AbortSignal): Promise<Stage> {
   mkdirSync(hostDir, { recursive: true });
   writeFileSync(join(hostDir, 'hosts.toml'), `server = "${registry.url}"\n`);
   const ends = undo.move();
-  return { disk, registry, web, node, [Symbol.asyncDispose]: async () => ends.disposeAsync() };
+  return { disk, registry, digests, web, node, [Symbol.asyncDispose]: async () => ends.disposeAsync() };
 }
 
 interface Race {

@@ -14,7 +14,7 @@ const pods = 10;
 export async function pullStorm(signal: AbortSignal): Promise<readonly Figure[]> {
   using disk = await makeBigDisk(64, signal);
   const name = 'bench.example/storm:1';
-  await using node = await startNode({ images: [{ name, file: disk.disk.file }], signal });
+  await using node = await startNode({ images: [{ name, file: disk.disk }], signal });
   await Promise.all(
     Array.from({ length: pods }, async (_, index) => runPod(node.kubelet, vmPod({ name: `storm-${index}`, image: name }), { signal })),
   );
@@ -22,9 +22,7 @@ export async function pullStorm(signal: AbortSignal): Promise<readonly Figure[]>
   await removeAllPods(node.kubelet);
   const load = loadavg()[0] ?? 0;
   return [
-    absoluteFigure({ bench: 'pull-storm', metric: 'downloads for ten pods', unit: 'downloads', bar: 1, load }, [
-      received / disk.disk.sizeBytes,
-    ]),
+    absoluteFigure({ bench: 'pull-storm', metric: 'downloads for ten pods', unit: 'downloads', bar: 1, load }, [received / disk.sizeBytes]),
     absoluteFigure({ bench: 'pull-storm', metric: 'inspections for ten pods', unit: 'inspections', bar: 1, load }, [inspected]),
   ];
 }
@@ -32,12 +30,12 @@ export async function pullStorm(signal: AbortSignal): Promise<readonly Figure[]>
 /** A link that is cut every 50 MB: what is downloaded twice. */
 export async function pullFlaky(signal: AbortSignal): Promise<readonly Figure[]> {
   using disk = await makeBigDisk(1_024, signal);
-  await using server = await startFlakyServer(disk.disk.file, 50 * 10 ** 6);
+  await using server = await startFlakyServer(disk.disk, 50 * 10 ** 6);
   const name = 'bench.example/flaky:1';
   await using node = await startNode({ sources: () => [{ name, url: server.url }], signal });
   await node.kubelet.client.image.pullImage({ image: { image: name } }, { signal, timeoutMs: 600_000 });
   const load = loadavg()[0] ?? 0;
-  const twice = (server.sentBytes() - disk.disk.sizeBytes) / mebibyte;
+  const twice = (server.sentBytes() - disk.sizeBytes) / mebibyte;
   return [
     absoluteFigure({ bench: 'pull-flaky', metric: 'sent twice, each cut', unit: 'MiB', bar: 1, load }, [
       twice / Math.max(1, server.cuts()),
