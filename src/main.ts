@@ -57,7 +57,7 @@ async function run(flags: Flags, fileRequired: boolean): Promise<number> {
     return 0;
   }
   try {
-    await runDaemon(config, stopSignal());
+    await runDaemon(config, stopSignal(), { onReload: (listener) => void process.on('SIGHUP', listener) });
     return 0;
   } catch (error) {
     process.stderr.write(`vmlet: ${messageOf(error)}\n`);

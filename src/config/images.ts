@@ -95,6 +95,7 @@ export const imagesSchema = z
       .default(2 ** 30)
       .describe('free space that pulls and new root disks leave where no kubelet watches: on another file system than kubeletRoot'),
     kubeletRoot: path.default('/var/lib/kubelet').describe('the kubelet’s directory, whose file system it watches'),
+    attempts: z.int().min(1).max(100).default(5).describe('attempts in a row without a byte after which a download fails'),
     stallTimeout: durationMs.default(60_000).describe('a download that makes no progress for this long is tried again, then fails'),
   })
   .superRefine((value, context) => {

@@ -4,7 +4,7 @@ import { randomId } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
 import type { Validators } from './http/validators.ts';
 import { followBlob } from './layer/follow.ts';
-import type { Digested } from './layer/follower.ts';
+import type { Digested, Follower } from './layer/follower.ts';
 import { isBare } from './layer/wrapping.ts';
 import type { PartialFiles } from './partial-files.ts';
 import type { PullHooks } from './pull-hooks.ts';
@@ -71,14 +71,18 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
       if (!isOfUse) await partial.discard();
     });
     const bare = isBare(part.wrapping);
-    const diskFile = join(ingestDir, `${randomId()}.disk`);
-    if (!bare) undo.defer(async () => rm(diskFile, { force: true }));
+    let diskFile = partial.path;
+    const startFollower = (): Follower => {
+      if (!bare) diskFile = join(ingestDir, `${randomId()}.disk`); // another one for each beginning
+      const unpacked = diskFile;
+      if (!bare) undo.defer(async () => rm(unpacked, { force: true }));
+      return followBlob({ blobFile: partial.path, diskFile, wrapping: part.wrapping, maxDiskBytes: bounds.maxBytes }, signal);
+    };
     const fetched = await fetchBlob(
       { source: part.source, expectedDigest: blobDigest, expectedBytes: part.expected?.sizeBytes, unlessCurrent, ...bounds },
       {
         partial,
-        startFollower: () =>
-          followBlob({ blobFile: partial.path, diskFile, wrapping: part.wrapping, maxDiskBytes: bounds.maxBytes }, signal),
+        startFollower,
         reserve,
         keepsPartial: isKept,
         onProgress: deps.onProgress && throttleProgress(text, deps.onProgress),
@@ -92,7 +96,7 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
     const dispose = async (): Promise<void> => ends.disposeAsync();
     if (fetched.kind === 'unchanged') return { kind: 'unchanged', [Symbol.asyncDispose]: dispose };
     const { disk: digested } = fetched.followed;
-    const disk = digested && { file: bare ? partial.path : diskFile, digested };
+    const disk = digested && { file: diskFile, digested };
     return { kind: 'received', validators: fetched.validators, disk, [Symbol.asyncDispose]: dispose };
   };
 }

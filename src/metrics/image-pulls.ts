@@ -8,6 +8,8 @@ export interface ImageMetrics {
   readonly onPullEnded: (error: unknown) => void;
   /** Bytes of a disk that have arrived. */
   readonly onBytes: (bytes: number) => void;
+  /** `rule`: why a disk was refused; `undefined` for one that passed. */
+  readonly onInspected: (rule: string | undefined) => void;
 }
 
 /** Counts pulls of images. */
@@ -21,6 +23,11 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
     name: 'vmlet_image_pull_bytes_total',
     help: 'Bytes of disks received from their sources, of failed pulls too.',
   });
+  const inspections = registry.counter({
+    name: 'vmlet_image_inspections_total',
+    help: 'Disks that were inspected before QEMU may open them, by result: accepted or refused.',
+    labels: ['result'],
+  });
   const inProgress = registry.gauge({
     name: 'vmlet_image_pulls_in_progress',
     help: 'Pulls under way; several of one image share a download.',
@@ -32,6 +39,7 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
       pulls.inc({ result: pullResult(error) });
     },
     onBytes: (received) => bytes.inc(received),
+    onInspected: (rule) => inspections.inc({ result: rule === undefined ? 'accepted' : 'refused' }),
   };
 }
 

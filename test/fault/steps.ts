@@ -15,7 +15,7 @@ const noSteps = new Set([
   ),
   ...['start', 'close'].map((name) => `hypervisor.${name}`),
   ...['attachment', 'close', 'condition', 'counters', 'helperPid', 'isAlive', 'metadata', 'recover'].map((name) => `network.${name}`),
-  ...['close', 'find', 'hold', 'list', 'release', 'usage'].map((name) => `images.${name}`),
+  ...['admitDisk', 'close', 'find', 'hold', 'list', 'release', 'reload', 'usage'].map((name) => `images.${name}`),
   ...['oomKills', 'parentOf', 'podUsage', 'usage'].map((name) => `cgroups.${name}`),
   'volumes.baseOf',
   'volumes.usage',

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeCriClient } from '../lib/cri-client.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -51,6 +51,9 @@ export interface TestNode extends AsyncDisposable {
   readonly runtimeDir: string;
   readonly cniConfDir: string;
   readonly configFile: string;
+  /** Mapping files and hosts.toml of registries; both need not exist. */
+  readonly mappingDir: string;
+  readonly registryHostsDir: string;
   readonly logFile: string;
   readonly network: PodNetwork;
   readonly images: ImageServer;
@@ -90,6 +93,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     runtimeDir: join(dir, 'run'),
     cniConfDir: join(dir, 'net.d'),
     configFile: join(dir, 'config.yaml'),
+    mappingDir: join(dir, 'images.d'),
+    registryHostsDir: join(dir, 'certs.d'),
     logFile: join(dir, 'daemon.log'),
   };
   const client = makeCriClient(paths.socket);
@@ -208,7 +213,12 @@ function configuration(options: NodeOptions, paths: Paths): Record<string, unkno
     stateDir: paths.stateDir,
     domainType: 'qemu',
     metrics: { listen: '127.0.0.1:0' }, // a free port each, told in the log: nodes run side by side
-    images: { sources: [...sources, ...(options.sources?.(server) ?? [])] },
+    images: {
+      sources: [...sources, ...(options.sources?.(server) ?? [])],
+      mappingDir: paths.mappingDir,
+      registryHostsDir: paths.registryHostsDir,
+      kubeletRoot: dirname(paths.stateDir),
+    },
     cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir] },
   };
   for (const [key, value] of Object.entries(options.config ?? {})) {
@@ -223,6 +233,8 @@ interface Paths {
   readonly stateDir: string;
   readonly runtimeDir: string;
   readonly cniConfDir: string;
+  readonly mappingDir: string;
+  readonly registryHostsDir: string;
   readonly binDir: string;
   readonly images: ImageServer;
 }

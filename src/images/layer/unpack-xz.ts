@@ -8,7 +8,7 @@ const user = { uid: 65_534, gid: 65_534 };
 /** `xz -9` needs 65 MiB to unpack. */
 const memoryLimit = '256MiB';
 const memoryBytes = 512 * 2 ** 20;
-/** xz unpacks 50 MB/s and more; a tenth of that is still bounded. */
+/** Far less than xz unpacks on any node; what takes longer is ended by its limit of CPU. */
 const slowestBytesPerSecond = 4 * 2 ** 20;
 
 const command = ['xz', '--decompress', '--stdout', '--format=xz', '--threads=1', `--memlimit-decompress=${memoryLimit}`];

@@ -103,7 +103,7 @@ async function feed(stream: Transform & { readonly bytesWritten: number }, sourc
 }
 
 /**
- * Gives an output buffer's memory back, of which the chunk was the last part: else 40 MiB of them pile up before they are collected. Only a
+ * Gives an output buffer's memory back, of which the chunk was the last part: else some 30 MiB of them pile up before they are collected. Only a
  * buffer of zlib's output size, which no other has a part of.
  */
 function release({ buffer, byteOffset, byteLength }: Buffer): void {

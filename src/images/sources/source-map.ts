@@ -1,6 +1,5 @@
 import { invalid } from '../../model/errors.ts';
-import type { DiskFormat } from '../../model/image.ts';
-import { plainTransport, type Transport } from '../http/transport.ts';
+import type { Transport } from '../http/transport.ts';
 import { formatReference, keyOf, parseReference, spellingsOf, type Reference } from '../reference.ts';
 import { compileAddress, type Address, type AddressTemplate } from './address.ts';
 import { compressionOf, type ImageSource, type Mapping } from './mapping.ts';
@@ -104,33 +103,4 @@ function originOf(
   const path = address.kind === 'http' ? address.url.pathname : address.path;
   const reading = { format: source.format, compression: source.compression ?? compressionOf(path), digest: reference.digest ?? configured };
   return address.kind === 'http' ? { ...address, ...reading, isConfigured: true, transport } : { ...address, ...reading };
-}
-
-/** What pulls over HTTP alone know of an origin. */
-export interface Origin {
-  readonly url: URL;
-  readonly format: DiskFormat;
-  readonly digest: string | undefined;
-}
-
-/** As `OriginOf`, for pulls over HTTP alone. */
-export type SourceMap = (reference: Reference) => Origin;
-
-/** `images.sources` by itself, for pulls that know neither registries nor files, compression and conversion. Throws INVALID for an origin of those. */
-export function compileSources(sources: readonly ImageSource[]): SourceMap {
-  const originOfAny = makeOrigins({
-    mappings: [{ from: 'images.sources', sources, transports: new Map() }],
-    urlHosts: [],
-    transport: plainTransport,
-  });
-  return (reference) => {
-    const origin = originOfAny(reference);
-    const { kind } = origin;
-    if (kind === 'http' && origin.compression === 'none' && (origin.format === 'qcow2' || origin.format === 'raw'))
-      return { url: origin.url, format: origin.format, digest: origin.digest };
-    throw invalid(
-      'image',
-      `${JSON.stringify(formatReference(reference))} is mapped to no address: add a line to images.sources in the node's configuration`,
-    );
-  };
 }

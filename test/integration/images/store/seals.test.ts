@@ -17,11 +17,12 @@ function disk(): { readonly file: string; readonly seals: ReturnType<typeof make
 describe('a sealed disk', () => {
   test('passes as long as nobody touches it; without a seal anything passes', async () => {
     const { seals } = disk();
-    seals.check('image');
+    const check = (): void => seals.check('image');
+    expect(check).not.toThrow();
     await seals.seal('image');
-    seals.check('image');
+    expect(check).not.toThrow();
     seals.forget('image');
-    seals.check('image');
+    expect(check).not.toThrow();
   });
 
   const changes: Readonly<Record<string, (file: string) => void>> = {
