@@ -207,7 +207,7 @@ describe('a server that stalls', () => {
     });
     const seen = fetchInto(source, { request: { stallTimeoutMs: 300 } });
     expect(await seen.result).toMatchObject({ followed: { blob: { digest: digestOf(bytes) } } });
-    expect(seen.retries.map(({ problem }) => problem.kind)).toEqual(['stalled']);
+    expect(new Set(seen.retries.map(({ problem }) => problem.kind))).toEqual(new Set(['stalled']));
     expect(seen.networkBytes()).toBe(bytes.length);
   });
 
@@ -221,8 +221,8 @@ describe('a server that stalls', () => {
   test('but not our own disk: waiting for room is no stall', async () => {
     const bytes = someBytes(1000);
     const { source } = await serve({ bytes, etag: '"a"' });
-    const reserve = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 400));
-    const seen = fetchInto(source, { request: { stallTimeoutMs: 100 }, deps: { reserve } });
+    const reserve = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1200));
+    const seen = fetchInto(source, { request: { stallTimeoutMs: 600 }, deps: { reserve } });
     expect(await seen.result).toMatchObject({ kind: 'received' });
     expect(seen.retries).toEqual([]);
   });
