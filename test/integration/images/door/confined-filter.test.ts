@@ -1,8 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { filterConfined } from '../../../../src/images/door/confined-filter.ts';
+import { isRunning } from '../../../lib/processes.ts';
 import { waitFor } from '../../../lib/wait.ts';
 
-const options = { user: { uid: 65_534, gid: 65_534 }, limits: { addressSpaceBytes: 2 ** 28, cpuSeconds: 7 } };
+const options = { user: { uid: 65_534, gid: 65_534 }, memoryBytes: 2 ** 28, cpuSeconds: 7 };
 
 function start(script: string, signal: AbortSignal = AbortSignal.timeout(30_000)) {
   const filter = filterConfined(['sh', '-c', script], options, signal);
@@ -24,7 +25,7 @@ test('what goes in comes out, and how it ended is told', async () => {
 });
 
 test('it is nobody, without network, under the limits given', async () => {
-  const filter = start('id -u; tail -n +2 /proc/net/route | wc -l; ulimit -v; ulimit -t; ulimit -f');
+  const filter = start('id -u; tail -n +2 /proc/self/net/route | wc -l; ulimit -v; ulimit -t; ulimit -f');
   expect(await textOf(filter.stdout)).toBe('65534\n0\n262144\n7\n0\n');
 });
 
@@ -49,21 +50,14 @@ test('a program that says too much is ended, and its beginning kept', async () =
 
 test.each(['abort', 'dispose'])('%s ends it with all that it started', async (how) => {
   const controller = new AbortController();
-  const filter = start('sleep 987.654321 & echo $!; wait', controller.signal);
-  const first = await new Promise((resolve) => {
+  const duration = `986.${process.pid}`;
+  const filter = start(`sleep ${duration} & echo started; wait`, controller.signal);
+  await new Promise((resolve) => {
     filter.stdout.once('data', resolve);
   });
+  await waitFor(() => isRunning('sleep', duration), { timeoutMs: 5_000, what: 'child' });
   if (how === 'abort') controller.abort();
   else await filter[Symbol.asyncDispose]();
-  await waitFor(() => !isAlive(Number(String(first))), { timeoutMs: 5_000, what: 'end of the child' });
+  await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 5_000, what: 'end of the child' });
   expect(await filter.ended()).toMatchObject({ signal: 'SIGKILL' });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

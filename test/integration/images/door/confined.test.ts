@@ -1,7 +1,8 @@
-import { closeSync, fchmodSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, mkdirSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { confinedFile, confinedOutput, runConfined, type ConfinedOptions } from '../../../../src/images/door/confined.ts';
+import { isRunning } from '../../../lib/processes.ts';
 import { tempDir } from '../../../lib/temp.ts';
 import { waitFor } from '../../../lib/wait.ts';
 
@@ -117,7 +118,7 @@ describe('how it ends', () => {
       timeoutMs: 1_000,
     });
     expect(result).toMatchObject({ stdout: 'started\n', signal: 'SIGKILL', killed: 'timeout' });
-    await waitFor(() => !isRunning(`sleep\0${duration}\0`), { timeoutMs: 5_000, what: 'end of the children' });
+    await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 5_000, what: 'end of the children' });
   });
 
   test('by too much output, of which 64 KiB are kept', async () => {
@@ -149,15 +150,3 @@ describe('how it ends', () => {
     expect(result).toMatchObject({ exitCode: 127, stderr: expect.stringContaining('No such file') });
   });
 });
-
-function isRunning(commandLine: string): boolean {
-  return readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && commandLineOf(pid) === commandLine);
-}
-
-function commandLineOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return ''; // it has ended since
-  }
-}

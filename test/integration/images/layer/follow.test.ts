@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { toVmletError } from '../../../../src/images/failures.ts';
 import { followBlob } from '../../../../src/images/layer/follow.ts';
 import type { FollowRequest } from '../../../../src/images/layer/follower.ts';
+import { descendantsRunning } from '../../../lib/processes.ts';
 import { pack } from '../../../lib/packed.ts';
 import { layerOf, tarOf } from '../../../lib/tar.ts';
 import { tempDir } from '../../../lib/temp.ts';
@@ -148,7 +149,7 @@ describe('a follower that is not wanted any more', () => {
       await using follower = followBlob(request, controller.signal);
       follower.advance(2_900_000);
       await waitFor(() => existsSync(request.diskFile), { timeoutMs: 10_000, what: 'disk' });
-      expect(xzChildren()).toHaveLength(compression === 'xz' ? 1 : 0);
+      expect(descendantsRunning('xz')).toHaveLength(compression === 'xz' ? 1 : 0);
       controller.abort(new Error('enough'));
       await expect(follower.failed).rejects.toThrow('enough');
       await expect(follower.finish(blob.length)).rejects.toThrow('enough');
@@ -156,7 +157,7 @@ describe('a follower that is not wanted any more', () => {
     expect(existsSync(request.diskFile)).toBe(false);
     expect(openFiles(request.diskFile)).toBe(0);
     expect(openFiles(request.blobFile)).toBe(1); // the test's own
-    expect(xzChildren()).toEqual([]);
+    expect(descendantsRunning('xz')).toEqual([]);
   });
 
   test('by disposing alone', async () => {
@@ -180,13 +181,3 @@ describe('a follower that is not wanted any more', () => {
 });
 
 /** Children of this process that unpack xz. */
-function xzChildren(): string[] {
-  const children = execFileSync('sh', ['-c', 'cat /proc/$PPID/task/*/children']).toString().trim().split(/\s+/);
-  return children.filter((pid) => {
-    try {
-      return readlinkSync(`/proc/${pid}/exe`).endsWith('/xz');
-    } catch {
-      return false;
-    }
-  });
-}
