@@ -20,8 +20,8 @@ const entry = descriptor.extend({
 });
 
 const head = { schemaVersion: z.literal(2), mediaType: z.string().nullish(), artifactType: z.string().nullish() };
-const image = z.object({ ...head, config: descriptor, layers: z.array(descriptor), manifests: z.undefined() });
-const index = z.object({ ...head, manifests: z.array(entry), layers: z.undefined(), config: z.undefined() });
+const image = z.object({ ...head, config: descriptor, layers: z.array(descriptor), manifests: z.undefined().optional() });
+const index = z.object({ ...head, manifests: z.array(entry), layers: z.undefined().optional(), config: z.undefined().optional() });
 
 /** What a manifest says of a blob; its digest may be of any kind until it is asked for. */
 export type Descriptor = z.output<typeof descriptor>;
