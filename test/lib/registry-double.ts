@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer as createHttp, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createHttps } from 'node:https';
+import { createServer as createHttps, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
@@ -26,7 +26,7 @@ export interface RegistryDouble {
 }
 
 /** Starts a server on loopback that answers 404 to what it has no answer for. Closed when the running test ends. */
-export async function startDouble(tls?: { readonly cert: string; readonly key: string }): Promise<RegistryDouble> {
+export async function startDouble(tls?: ServerOptions): Promise<RegistryDouble> {
   const answers = new Map<string, DoubleAnswer>();
   const requests: SeenRequest[] = [];
   const sockets = new Set<Socket>();

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { invalid } from '../../model/errors.ts';
@@ -21,8 +22,7 @@ export async function readCertificates(dir: string, { caFiles, clientFiles }: Ce
   const ca: string[] = [];
   for (const name of caFiles) {
     const text = await read(name);
-    const isCertificate = text.includes('-----BEGIN CERTIFICATE-----') && isUsable({ ca: text });
-    if (!isCertificate) throw invalid(fileOf(dir, name), 'holds no certificate in PEM form');
+    if (!holdsCertificates(text)) throw invalid(fileOf(dir, name), 'holds no certificate in PEM form');
     ca.push(text);
   }
   const certificates: { cert: string; key: string }[] = [];
@@ -52,6 +52,17 @@ export async function dockerLayout(dir: string): Promise<CertificateFiles> {
 
 function fileOf(dir: string, name: string): string {
   return isAbsolute(name) ? name : join(dir, name);
+}
+
+/** OpenSSL would leave out what it cannot read. */
+function holdsCertificates(text: string): boolean {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+    return blocks.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function isUsable(options: SecureContextOptions): boolean {

@@ -114,6 +114,8 @@ function refuseType(mediaType: string, what: string): void {
       `${what} is of Docker's old schema 1, whose layers cannot be verified: push the image again with a current program`,
     );
   }
+  if (/^(text\/html|application\/xhtml\+xml)$/.test(mediaType))
+    throw new PullProblem('web-page', `${what} is a web page: is this a registry?`);
   throw new PullProblem('answer', `${what} was sent as ${quoted(mediaType)}, which is no manifest: is this a registry?`);
 }
 

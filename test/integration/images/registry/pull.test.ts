@@ -1,9 +1,6 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { gunzipSync } from 'node:zlib';
 import { parseReference } from '../../../../src/images/reference.ts';
-import { makeRegistry } from '../../../../src/images/registry/registry-pull.ts';
-import type { RegistryAuth, RegistryDeps, RegistryLayer, RegistryOptions, RegistryPull } from '../../../../src/images/registry/registry.ts';
-import type { BlobRequest } from '../../../../src/images/transfer/blob-source.ts';
 import {
   digestOf,
   hostArchitecture,
@@ -15,18 +12,13 @@ import {
   pushManifest,
 } from '../../../lib/push-image.ts';
 import { hostsDirOf } from '../../../lib/registry-hosts.ts';
+import { openPull, readLayer } from '../../../lib/registry-pull.ts';
 import { registryUser, type TestRegistry } from '../../../lib/registry-process.ts';
 import { startRegistry } from '../../../lib/registry.ts';
 import { startTokenServer } from '../../../lib/token-server.ts';
 
 const signal = AbortSignal.timeout(50_000);
 const disk = Buffer.from('QFI\xfb and a disk', 'latin1');
-
-function open(hostsDir: string, auth?: RegistryAuth, more: Partial<RegistryOptions> & RegistryDeps = {}): RegistryPull {
-  const pull = makeRegistry({ hostsDir, allowedNetworks: [], maxBytes: 2 ** 30, ...more }, more)(auth);
-  onTestFinished(() => pull[Symbol.dispose]());
-  return pull;
-}
 
 /** The registry as a node's administrator configures it. */
 function hostsOf({ host, url, ca }: TestRegistry): string {
@@ -36,33 +28,25 @@ function hostsOf({ host, url, ca }: TestRegistry): string {
   });
 }
 
-async function read(layer: RegistryLayer | undefined, request: BlobRequest = {}): Promise<Buffer> {
-  const body = await layer?.source.open(request, signal);
-  if (body?.kind !== 'body') throw new Error('no body');
-  const chunks: Buffer[] = [];
-  for await (const chunk of body.chunks) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
 describe('images of a registry without TLS and authentication', () => {
   test('a containerDisk by tag and by digest', async () => {
     const registry = await startRegistry();
     const { manifest, layer } = await pushContainerDisk({ registry, repository: 'vms/one' }, { tag: 'v1', disk, compression: 'gzip' });
-    const pull = open(hostsOf(registry));
+    const pull = openPull(hostsOf(registry));
     for (const reference of [`${registry.host}/vms/one:v1`, `${registry.host}/vms/one@${manifest.digest}`]) {
       const image = await pull.resolve(parseReference(reference), signal);
       expect(image).toMatchObject({
         digest: manifest.digest,
         layers: [{ digest: layer.digest, sizeBytes: layer.size, format: 'qcow2', wrapping: { archive: 'tar', compression: 'gzip' } }],
       });
-      expect(gunzipSync(await read(image.layers[0])).includes(disk)).toBe(true);
+      expect(gunzipSync(await readLayer(image.layers[0])).includes(disk)).toBe(true);
     }
   });
 
   test('latest is the tag of a name without one', async () => {
     const registry = await startRegistry();
     const { manifest } = await pushContainerDisk({ registry, repository: 'one' }, { tag: 'latest', disk });
-    const image = await open(hostsOf(registry)).resolve(parseReference(`${registry.host}/one`), signal);
+    const image = await openPull(hostsOf(registry)).resolve(parseReference(`${registry.host}/one`), signal);
     expect(image.digest).toBe(manifest.digest);
   });
 
@@ -73,14 +57,14 @@ describe('images of a registry without TLS and authentication', () => {
       { content: disk, mediaType: 'application/vnd.vm.disk.qcow2', title: 'disk.qcow2' },
     ];
     const { manifest, layers } = await pushArtifact({ registry, repository: 'vms/artifact' }, { tag: 'a', files });
-    const image = await open(hostsOf(registry)).resolve(parseReference(`${registry.host}/vms/artifact:a`), signal);
+    const image = await openPull(hostsOf(registry)).resolve(parseReference(`${registry.host}/vms/artifact:a`), signal);
     expect(image).toMatchObject({
       digest: manifest.digest,
       layers: [{ digest: layers[1]?.digest, format: 'qcow2', wrapping: { archive: 'none', compression: 'none' } }],
     });
     expect(image.layers).toHaveLength(1);
-    expect(await read(image.layers[0], { range: { from: 0, to: 4 } })).toEqual(disk.subarray(0, 4));
-    expect(await read(image.layers[0], { range: { from: 4 } })).toEqual(disk.subarray(4));
+    expect(await readLayer(image.layers[0], { range: { from: 0, to: 4 } })).toEqual(disk.subarray(0, 4));
+    expect(await readLayer(image.layers[0], { range: { from: 4 } })).toEqual(disk.subarray(4));
   });
 
   test('an index by platform; its own digest is the image’s', async () => {
@@ -95,7 +79,7 @@ describe('images of a registry without TLS and authentication', () => {
     ];
     const index = await pushIndex(target, entries, 'many');
     await pushIndex(target, entries.slice(0, 1), 'few');
-    const pull = open(hostsOf(registry));
+    const pull = openPull(hostsOf(registry));
     const image = await pull.resolve(parseReference(`${registry.host}/vms/many:many`), signal);
     expect(image).toMatchObject({ digest: index.digest, layers: [{ digest: ours.layer.digest }] });
     await expect(pull.resolve(parseReference(`${registry.host}/vms/many:few`), signal)).rejects.toMatchObject({
@@ -107,7 +91,7 @@ describe('images of a registry without TLS and authentication', () => {
   test('an image of another architecture is refused by its configuration', async () => {
     const registry = await startRegistry();
     await pushContainerDisk({ registry, repository: 'one' }, { tag: 'v1', disk, architecture: 's390x' });
-    await expect(open(hostsOf(registry)).resolve(parseReference(`${registry.host}/one:v1`), signal)).rejects.toMatchObject({
+    await expect(openPull(hostsOf(registry)).resolve(parseReference(`${registry.host}/one:v1`), signal)).rejects.toMatchObject({
       kind: 'manifest',
       message: expect.stringMatching(/is for "linux\/s390x", not for linux/),
     });
@@ -116,7 +100,7 @@ describe('images of a registry without TLS and authentication', () => {
   test('what is not there is said by name', async () => {
     const registry = await startRegistry();
     await pushContainerDisk({ registry, repository: 'one' }, { tag: 'v1', disk });
-    const pull = open(hostsOf(registry));
+    const pull = openPull(hostsOf(registry));
     await expect(pull.resolve(parseReference(`${registry.host}/one:v2`), signal)).rejects.toMatchObject({
       kind: 'status',
       registryAway: false,
@@ -129,7 +113,7 @@ describe('images of a registry without TLS and authentication', () => {
   test('layers larger than allowed are refused before any is fetched', async () => {
     const registry = await startRegistry();
     await pushContainerDisk({ registry, repository: 'one' }, { tag: 'v1', disk });
-    const pull = open(hostsOf(registry), undefined, { maxBytes: 100 });
+    const pull = openPull(hostsOf(registry), undefined, { maxBytes: 100 });
     await expect(pull.resolve(parseReference(`${registry.host}/one:v1`), signal)).rejects.toMatchObject({
       kind: 'too-large',
       message: expect.stringContaining('images.maxBytes'),
@@ -149,7 +133,7 @@ describe('what verifies signatures', () => {
     const signature = await pushManifest(target, { schemaVersion: 2, mediaType: mediaTypes.manifest, config, layers: [layer] }, tag);
 
     const seen: unknown[] = [];
-    const pull = open(hostsOf(registry), undefined, {
+    const pull = openPull(hostsOf(registry), undefined, {
       verifySignature: async (image, contents, inner) => {
         seen.push(image, await contents.manifest(tag, inner), await contents.blob(layer.digest, 1000, inner));
         seen.push(await contents.manifest('nothing', inner));
@@ -180,8 +164,8 @@ describe('a registry with TLS and Basic authentication', () => {
     const { registry, reference } = await pushed();
     const pair = Buffer.from(`${registryUser.username}:${registryUser.password}`).toString('base64');
     for (const auth of [registryUser, { auth: pair }, { ...registryUser, serverAddress: `https://${registry.host}/v2/` }]) {
-      const { layers } = await open(hostsOf(registry), auth).resolve(reference, signal);
-      expect((await read(layers[0])).includes(disk)).toBe(true);
+      const { layers } = await openPull(hostsOf(registry), auth).resolve(reference, signal);
+      expect((await readLayer(layers[0])).includes(disk)).toBe(true);
     }
   });
 
@@ -189,11 +173,11 @@ describe('a registry with TLS and Basic authentication', () => {
     const { registry, reference } = await pushed();
     const hosts = hostsOf(registry);
     const missing = { kind: 'auth', message: expect.stringMatching(/^authentication required for .* give the pod an imagePullSecret/) };
-    await expect(open(hosts).resolve(reference, signal)).rejects.toMatchObject(missing);
-    await expect(open(hosts, { ...registryUser, serverAddress: 'other.example' }).resolve(reference, signal)).rejects.toMatchObject(
+    await expect(openPull(hosts).resolve(reference, signal)).rejects.toMatchObject(missing);
+    await expect(openPull(hosts, { ...registryUser, serverAddress: 'other.example' }).resolve(reference, signal)).rejects.toMatchObject(
       missing,
     );
-    await expect(open(hosts, { username: 'tester', password: 'wrong' }).resolve(reference, signal)).rejects.toMatchObject({
+    await expect(openPull(hosts, { username: 'tester', password: 'wrong' }).resolve(reference, signal)).rejects.toMatchObject({
       kind: 'auth',
       message: expect.stringMatching(/^authentication required: the user, password or token .* is refused/),
     });
@@ -202,12 +186,12 @@ describe('a registry with TLS and Basic authentication', () => {
   test('is not trusted without its authority, and the message says where that is put', async () => {
     const { registry, reference } = await pushed();
     const byFile = hostsDirOf({ [`${registry.host}/hosts.toml`]: `server = "${registry.url}"\n` });
-    await expect(open(byFile).resolve(reference, signal)).rejects.toMatchObject({
+    await expect(openPull(byFile).resolve(reference, signal)).rejects.toMatchObject({
       kind: 'certificate',
       message: expect.stringContaining(`name its authority's file as ca in ${byFile}/${registry.host}/hosts.toml`),
     });
     const byName = hostsDirOf({ [`${registry.host}/README`]: '' });
-    await expect(open(byName).resolve(reference, signal)).rejects.toMatchObject({
+    await expect(openPull(byName).resolve(reference, signal)).rejects.toMatchObject({
       kind: 'certificate',
       message: expect.stringContaining(`put its authority's certificate into ${byName}/${registry.host}/ca.crt`),
     });
@@ -220,7 +204,7 @@ describe('a registry with TLS and Basic authentication', () => {
       hostsDirOf({ [`${registry.host.replace(':', '_')}_/ca.crt`]: registry.ca ?? '' }),
       hostsDirOf({ [`${registry.host}/hosts.toml`]: `server = "${registry.url}"\nskip_verify = true\n` }),
     ]) {
-      expect((await open(hosts, registryUser).resolve(reference, signal)).layers).toHaveLength(1);
+      expect((await openPull(hosts, registryUser).resolve(reference, signal)).layers).toHaveLength(1);
     }
   });
 });
@@ -235,8 +219,8 @@ describe('a registry with a token server', () => {
     const registry = await startRegistry({ auth: tokens });
     const authorization = `Bearer ${tokens.mint('vms/one', ['pull', 'push'])}`;
     await pushContainerDisk({ registry, repository: 'vms/one', authorization }, { tag: 'v1', disk });
-    const { layers } = await open(hostsOf(registry), auth).resolve(parseReference(`${registry.host}/vms/one:v1`), signal);
-    expect((await read(layers[0])).includes(disk)).toBe(true);
+    const { layers } = await openPull(hostsOf(registry), auth).resolve(parseReference(`${registry.host}/vms/one:v1`), signal);
+    expect((await readLayer(layers[0])).includes(disk)).toBe(true);
     expect(tokens.requests).toHaveLength(1);
     const [{ method, query, body } = { method: '', query: new URLSearchParams(), body: '' }] = tokens.requests;
     const fields = method === 'POST' ? new URLSearchParams(body) : query;
@@ -252,8 +236,10 @@ describe('a registry with a token server', () => {
     );
     const registryToken = tokens.mint('vms/one', ['pull']);
     const reference = parseReference(`${registry.host}/vms/one:v1`);
-    expect((await open(hostsOf(registry), { registryToken }).resolve(reference, signal)).layers).toHaveLength(1);
-    await expect(open(hostsOf(registry), { registryToken: 'other' }).resolve(reference, signal)).rejects.toMatchObject({ kind: 'auth' });
+    expect((await openPull(hostsOf(registry), { registryToken }).resolve(reference, signal)).layers).toHaveLength(1);
+    await expect(openPull(hostsOf(registry), { registryToken: 'other' }).resolve(reference, signal)).rejects.toMatchObject({
+      kind: 'auth',
+    });
     expect(tokens.requests).toEqual([]);
   });
 
@@ -265,12 +251,12 @@ describe('a registry with a token server', () => {
       { tag: 'v1', disk },
     );
     tokens.setLifetime({ expiresInS: 300, validForS: -3000 });
-    const pull = open(hostsOf(registry));
+    const pull = openPull(hostsOf(registry));
     const reference = parseReference(`${registry.host}/vms/one:v1`);
     await expect(pull.resolve(reference, signal)).rejects.toMatchObject({ kind: 'auth' });
     tokens.setLifetime({ expiresInS: 300, validForS: 300 });
     const { layers } = await pull.resolve(reference, signal);
-    expect((await read(layers[0])).includes(disk)).toBe(true);
+    expect((await readLayer(layers[0])).includes(disk)).toBe(true);
     expect(tokens.requests).toHaveLength(2);
   });
 });
