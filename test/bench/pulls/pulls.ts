@@ -10,7 +10,7 @@ import { timed } from '../vm-starts.ts';
 import { makeBigDisk, type BigDisk } from './big-disk.ts';
 import { watchPeak } from './memory.ts';
 import { pushFile } from './push-file.ts';
-import { startWebServer, type WebServer } from './web-server.ts';
+import { startFileServer, type FileServer } from './file-server.ts';
 
 const rounds = 5;
 const mebibytes = 2_048;
@@ -22,7 +22,7 @@ interface Stage extends AsyncDisposable {
   readonly registry: TestRegistry;
   /** Digests of the blobs by tag. */
   readonly digests: Readonly<Record<'artifact' | 'gzip', string>>;
-  readonly web: WebServer;
+  readonly web: FileServer;
   readonly node: TestNode;
 }
 
@@ -38,7 +38,7 @@ export async function pulls(signal: AbortSignal): Promise<readonly Figure[]> {
   const compare = async (name: string, image: string, byHand: string, bar = 1.2): Promise<void> => {
     figures.push(...(await race(stage, { name, image, byHand, bar }, signal)));
   };
-  await compare('pull-http', 'bench.example/http:1', `curl -sf -o f ${web.origin}/big.qcow2 && sync -d f`);
+  await compare('pull-http', 'bench.example/http:1', `curl -sf -o f ${web.url} && sync -d f`);
   await compare('pull-registry', `${registry.host}/bench/disk:artifact`, `curl -sf -o f ${blob(digests.artifact)} && sync -d f`);
   await compare('pull-registry-gzip', `${registry.host}/bench/disk:gzip`, `curl -sf ${blob(digests.gzip)} | gzip -dc > f && sync -d f`);
   if (existsSync('/usr/bin/skopeo')) {
@@ -55,7 +55,7 @@ async function setUp(signal: AbortSignal): Promise<Stage> {
   undo.defer(() => rmSync(registryDir, { recursive: true, force: true }));
   const registry = await launchRegistry({ dir: registryDir });
   undo.defer(registry.stop);
-  const web = undo.use(await startWebServer(disk.dir));
+  const web = undo.use(await startFileServer(disk.disk));
   const target = { registry, repository: 'bench/disk' };
   const digests = {
     artifact: await pushFile(target, { file: disk.disk, tag: 'artifact', kind: 'artifact' }),
@@ -64,7 +64,7 @@ async function setUp(signal: AbortSignal): Promise<Stage> {
   await pushFile(target, { file: disk.layer, tag: 'layer', kind: 'layer' });
   const node = undo.use(
     await startNode({
-      sources: () => [{ name: 'bench.example/http:1', url: `${web.origin}/big.qcow2` }],
+      sources: () => [{ name: 'bench.example/http:1', url: `${web.url}` }],
       signal,
       ...(existsSync(built) ? { daemon: { program: built, env: () => ({ NODE_OPTIONS: nodeOptions }) } } : {}),
     }),

@@ -5,7 +5,7 @@ import { scrape } from '../../node/metrics.ts';
 import { startNode, type TestNode } from '../../node/node.ts';
 import { absoluteFigure, type Figure } from '../figure.ts';
 import { makeBigDisk } from './big-disk.ts';
-import { startFlakyServer } from './flaky-server.ts';
+import { startFileServer } from './file-server.ts';
 
 const mebibyte = 2 ** 20;
 const pods = 10;
@@ -30,7 +30,7 @@ export async function pullStorm(signal: AbortSignal): Promise<readonly Figure[]>
 /** A link that is cut every 50 MB: what is downloaded twice. */
 export async function pullFlaky(signal: AbortSignal): Promise<readonly Figure[]> {
   using disk = await makeBigDisk(1_024, signal);
-  await using server = await startFlakyServer(disk.disk, 50 * 10 ** 6);
+  await using server = await startFileServer(disk.disk, 50 * 10 ** 6);
   const name = 'bench.example/flaky:1';
   await using node = await startNode({ sources: () => [{ name, url: server.url }], signal });
   await node.kubelet.client.image.pullImage({ image: { image: name } }, { signal, timeoutMs: 600_000 });

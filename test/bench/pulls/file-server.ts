@@ -3,8 +3,8 @@ import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A server whose link is cut again and again. */
-export interface FlakyServer extends AsyncDisposable {
+/** A web server of one file, in ranges too; its link may be cut again and again. */
+export interface FileServer extends AsyncDisposable {
   readonly url: string;
   /** Cuts so far. */
   readonly cuts: () => number;
@@ -12,11 +12,11 @@ export interface FlakyServer extends AsyncDisposable {
   readonly sentBytes: () => number;
 }
 
-/** Offers one file, in ranges too, and drops all connections each time `everyBytes` more have left. */
-export async function startFlakyServer(file: string, everyBytes: number): Promise<FlakyServer> {
+/** Starts it on loopback; it drops all connections each time `cutEveryBytes` more have left, by default never. */
+export async function startFileServer(file: string, cutEveryBytes = Infinity): Promise<FileServer> {
   const total = statSync(file).size;
   const sockets = new Set<Socket>();
-  let [sent, cuts, next] = [0, 0, everyBytes];
+  let [sent, cuts, next] = [0, 0, cutEveryBytes];
 
   const server = createServer((request, response) => {
     const range = /^bytes=([0-9]+)-([0-9]*)$/.exec(request.headers.range ?? '');
@@ -25,11 +25,11 @@ export async function startFlakyServer(file: string, everyBytes: number): Promis
     const fields = { etag: '"one"', 'accept-ranges': 'bytes', 'content-length': end - from + 1 };
     if (range) response.writeHead(206, { ...fields, 'content-range': `bytes ${from}-${end}/${total}` });
     else response.writeHead(200, fields);
-    const body = createReadStream(file, { start: from, end });
+    const body = createReadStream(file, { start: from, end, highWaterMark: 2 ** 18 });
     body.on('data', (chunk) => {
       sent += chunk.length;
       if (sent < next) return;
-      [cuts, next] = [cuts + 1, sent + everyBytes];
+      [cuts, next] = [cuts + 1, sent + cutEveryBytes];
       for (const socket of sockets) socket.destroySoon(); // what is under way arrives, and nothing more
     });
     response.on('close', () => body.destroy());
