@@ -33,10 +33,15 @@ export function parseReference(text: string): Reference {
   const colon = named.lastIndexOf(':');
   const hasTag = colon > named.lastIndexOf('/') && !named.endsWith(']');
   const [name, tag] = hasTag ? [named.slice(0, colon), named.slice(colon + 1)] : [named, undefined];
-  if (tag !== undefined && !tagForm.test(tag))
+  if (tag !== undefined && !isTag(tag))
     throw problem(text, 'the tag must be 1 to 128 letters, digits, _, . or -, and not begin with . or -');
   checkName(text, name);
   return { name, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** True for what may stand as a tag. */
+export function isTag(text: string): boolean {
+  return tagForm.test(text);
 }
 
 /** The text that reads as this reference. */

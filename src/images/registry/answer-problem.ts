@@ -4,6 +4,7 @@ import type { HttpAnswer } from '../http/http-client.ts';
 import { parseRetryAfter } from '../http/http-fields.ts';
 import { shown } from '../http/http-rules.ts';
 import { readBody } from '../http/read-body.ts';
+import { parseBoundedJson } from './bounded-json.ts';
 import { quoted } from './quoted.ts';
 
 /** The registry has no such manifest, blob or repository. */
@@ -55,9 +56,9 @@ const maxErrorBytes = 64 * 1024;
 /** Reads an answer that is no success to its end and says what it means. Throws the signal's reason only. */
 export async function problemOf(answer: HttpAnswer, asked: Asked, signal: AbortSignal): Promise<PullProblem> {
   const { status, url, headers, response } = answer;
-  let body = '';
+  let body: Buffer = Buffer.alloc(0);
   try {
-    if (/\bjson\b/i.test(headers['content-type'] ?? '')) body = (await readBody(answer, maxErrorBytes, signal)).toString('utf8');
+    if (/\bjson\b/i.test(headers['content-type'] ?? '')) body = await readBody(answer, maxErrorBytes, signal);
   } catch {
     signal.throwIfAborted(); // else the status says enough
   } finally {
@@ -66,16 +67,13 @@ export async function problemOf(answer: HttpAnswer, asked: Asked, signal: AbortS
   return statusProblem({ status, url, retryAfter: headers['retry-after'] }, asked, errorDetail(body));
 }
 
-const errorBody = z.object({ errors: z.array(z.object({ code: z.string().catch(''), message: z.string().catch('') })).min(1) });
+const errorBody = z.object({ errors: z.custom<unknown[]>(Array.isArray) });
+const errorEntry = z.object({ code: z.string().catch(''), message: z.string().catch('') });
 
 /** The first error that a registry's answer holds, as messages may show it; empty when there is none. */
-export function errorDetail(body: string): string {
-  if (body === '') return '';
-  try {
-    const [first] = errorBody.parse(JSON.parse(body)).errors;
-    const text = [first?.code ?? '', first?.message ?? ''].filter((part) => part !== '').join(': ');
-    return text === '' ? '' : quoted(text);
-  } catch {
-    return '';
-  }
+export function errorDetail(body: Buffer): string {
+  const [first] = errorBody.safeParse(parseBoundedJson(body)).data?.errors ?? [];
+  const { code = '', message = '' } = errorEntry.safeParse(first).data ?? {};
+  const text = [code, message].filter((part) => part !== '').join(': ');
+  return text === '' ? '' : quoted(text);
 }

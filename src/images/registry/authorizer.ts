@@ -64,7 +64,7 @@ export function makeAuthorizer(options: AuthorizerOptions, client: HttpClient): 
     if (answer.status !== 200) {
       throw await problemOf(answer, { what: `a token for ${repository}`, hasCredentials: credentials !== undefined }, signal);
     }
-    const parsed = parseToken((await readBody(answer, maxTokenBytes, signal)).toString('utf8'));
+    const parsed = parseToken(await readBody(answer, maxTokenBytes, signal));
     if (!parsed) throw new PullProblem('auth', `${shown(answer.url)} answers without a token`);
     const { value, lifetimeMs } = parsed;
     return { field: `Bearer ${value}`, renewAt: performance.now() + lifetimeMs - Math.min(30_000, lifetimeMs / 4) };

@@ -1,7 +1,7 @@
 import type { DiskFormat } from '../../model/image.ts';
 import { PullProblem } from '../failures.ts';
 import type { Compression, Wrapping } from '../layer/wrapping.ts';
-import { sha256Of, type Descriptor, type ImageManifest } from './manifest.ts';
+import { sha256Of, titleKey, type Descriptor, type ImageManifest } from './manifest.ts';
 import { isImageConfig } from './media-types.ts';
 import { quoted } from './quoted.ts';
 
@@ -107,7 +107,7 @@ function titledFormat(title: string): Said | undefined {
 }
 
 function titleOf({ annotations }: Descriptor): string {
-  const title = annotations?.['org.opencontainers.image.title'];
+  const title = annotations?.[titleKey];
   return typeof title === 'string' ? title.slice(-200) : '';
 }
 

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { invalid } from '../../model/errors.ts';
@@ -72,4 +72,20 @@ function isUsable(options: SecureContextOptions): boolean {
   } catch {
     return false;
   }
+}
+
+const mostKept = 32;
+
+/** Remembers the last 32 settings: to read the system's certificates for each pull anew takes some 20 ms of the event loop. */
+export function keepTlsSettings(): (tls: TlsSettings) => TlsSettings {
+  const kept = new Map<string, TlsSettings>();
+  return (tls) => {
+    const key = createHash('sha256').update(JSON.stringify(tls)).digest('hex');
+    const same = kept.get(key) ?? tls;
+    kept.delete(key);
+    kept.set(key, same);
+    const [oldest] = kept.keys();
+    if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
+    return same;
+  };
 }

@@ -1,18 +1,23 @@
 import { z } from 'zod';
 import { PullProblem } from '../failures.ts';
+import { parseBoundedJson } from './bounded-json.ts';
 import { manifestKindOf } from './media-types.ts';
 import { quoted } from './quoted.ts';
 import type { RawManifest } from './registry.ts';
 
 const digestForm = /^sha256:[0-9a-f]{64}$/;
 const mostLayers = 64;
+const mostEntries = 1000;
+
+/** Of a file that is a layer; OCI image-spec 1.1, "Pre-Defined Annotation Keys". */
+export const titleKey = 'org.opencontainers.image.title';
 
 const descriptor = z.object({
   mediaType: z.string().min(1).max(255),
   digest: z.string().max(255),
   size: z.int().min(0),
-  urls: z.array(z.string()).nullish(),
-  annotations: z.record(z.string(), z.unknown()).nullish(),
+  urls: z.custom<unknown[]>(Array.isArray).nullish(),
+  annotations: z.object({ [titleKey]: z.unknown().optional() }).nullish(),
 });
 
 const entry = descriptor.extend({
@@ -47,7 +52,9 @@ export interface IndexManifest {
 export function parseManifest({ mediaType, bytes }: RawManifest, what: string): ImageManifest | IndexManifest {
   const problem = (text: string): PullProblem => new PullProblem('manifest', `${what} ${text}`);
   const kind = manifestKindOf(mediaType);
-  const result = (kind === 'index' ? index : image).safeParse(jsonOf(bytes));
+  const json = parseBoundedJson(bytes);
+  refuseMany(json, problem);
+  const result = (kind === 'index' ? index : image).safeParse(json);
   if (kind === undefined) throw problem(`is ${quoted(mediaType)}, which is no image`);
   if (!result.success)
     throw problem(`is no ${kind === 'index' ? 'index' : 'manifest'} by the OCI specification (${issueOf(result.error)})`);
@@ -56,7 +63,6 @@ export function parseManifest({ mediaType, bytes }: RawManifest, what: string): 
     throw problem(`calls itself ${quoted(data.mediaType)}, but was sent as ${mediaType}`);
   }
   if (data.manifests !== undefined) return { kind: 'index', entries: data.manifests };
-  if (data.layers.length > mostLayers) throw problem(`has ${data.layers.length} layers, more than ${mostLayers}`);
   if (data.layers.length === 0) throw problem('has no layers');
   return { kind: 'image', config: data.config, layers: data.layers, artifactType: data.artifactType || undefined };
 }
@@ -72,16 +78,19 @@ export function isSha256(text: string): boolean {
   return digestForm.test(text);
 }
 
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
+/** Looked at before the rest: to judge a million entries one by one takes seconds. */
+function refuseMany(json: unknown, problem: (text: string) => PullProblem): void {
+  const counts = z.object({
+    layers: z.custom<unknown[]>(Array.isArray).optional(),
+    manifests: z.custom<unknown[]>(Array.isArray).optional(),
+  });
+  const { layers = [], manifests = [] } = counts.safeParse(json).data ?? {};
+  if (layers.length > mostLayers) throw problem(`has ${layers.length} layers, more than ${mostLayers}`);
+  if (manifests.length > mostEntries) throw problem(`has ${manifests.length} entries, more than ${mostEntries}`);
 }
 
 function issueOf(error: z.ZodError): string {
   const [issue] = error.issues;
   const path = (issue?.path ?? []).join('.');
-  return path === '' ? 'no JSON object' : `field ${quoted(path)}`;
+  return path === '' ? 'no JSON object, or one of too many parts' : `field ${quoted(path)}`;
 }

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { PullProblem } from '../failures.ts';
+import { parseBoundedJson } from './bounded-json.ts';
 import type { IndexEntry } from './manifest.ts';
 import { manifestKindOf } from './media-types.ts';
 import { quoted } from './quoted.ts';
@@ -37,17 +39,11 @@ export function checkConfigPlatform(config: Buffer, architecture: Architecture, 
   if (isOther) throw new PullProblem('manifest', `${what} is for ${quoted(`${os || 'linux'}/${arch}`)}, not for linux/${architecture}`);
 }
 
+const stated = z.object({ os: z.string().catch(''), architecture: z.string().catch('') });
+
 function statedPlatform(config: Buffer): { readonly os: string; readonly arch: string } {
-  try {
-    const parsed: unknown = JSON.parse(config.toString('utf8'));
-    const text = (key: string): string => {
-      const value: unknown = parsed !== null && typeof parsed === 'object' && Object.hasOwn(parsed, key) ? Reflect.get(parsed, key) : '';
-      return typeof value === 'string' ? value : '';
-    };
-    return { os: text('os'), arch: text('architecture') };
-  } catch {
-    return { os: '', arch: '' };
-  }
+  const { os = '', architecture: arch = '' } = stated.safeParse(parseBoundedJson(config)).data ?? {};
+  return { os, arch };
 }
 
 const mostListed = 10;

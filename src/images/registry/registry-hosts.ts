@@ -11,6 +11,8 @@ export interface HostsPlace {
   /** `images.registryHostsDir`. */
   readonly hostsDir: string;
   readonly transport: Transport;
+  /** Answers equal settings with the same object, for which a transport keeps what it made of the certificates. */
+  readonly sameTls: (tls: TlsSettings) => TlsSettings;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface HostsPlace {
  * there is of `HOST_PORT_`, `HOST:PORT` and `_default`: its hosts.toml or, without one, certificates by their names. Throws INVALID naming file and key.
  */
 export async function readRegistryHosts(host: string, place: HostsPlace): Promise<readonly RegistryHost[]> {
-  const { hostsDir, transport } = place;
+  const { hostsDir, transport, sameTls } = place;
   const dir = await firstDirectory(hostsDir, directoriesOf(host));
   const itself = new URL(`https://${apiHostOf(host)}/v2`);
   if (dir === undefined) {
@@ -29,14 +31,14 @@ export async function readRegistryHosts(host: string, place: HostsPlace): Promis
   const file = join(dir, hostsFile);
   const text = await readSmallFile(file);
   if (text === undefined || text.trim() === '') {
-    const tls = await readCertificates(dir, await dockerLayout(dir));
+    const tls = sameTls(await readCertificates(dir, await dockerLayout(dir)));
     const hints = hintsFor(isOwn ? dir : join(hostsDir, host), false);
     return [{ ...plainHost(itself), isConfigured: isOwn, transport: { ...transport, tls }, hints }];
   }
   const { mirrors, server } = parseHostsFile(text, file);
   const hosts: RegistryHost[] = [];
   for (const settings of [...mirrors, server]) {
-    const tls = { ...(await readCertificates(dir, settings)), skipVerify: settings.skipVerify };
+    const tls = sameTls({ ...(await readCertificates(dir, settings)), skipVerify: settings.skipVerify });
     hosts.push(hostOf(settings, { itself, isOwn, isServer: settings === server, transport, tls, dir }));
   }
   return hosts;

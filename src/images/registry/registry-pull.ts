@@ -2,6 +2,7 @@ import { plainTransport } from '../http/transport.ts';
 import type { Reference } from '../reference.ts';
 import { areFor, areNamedFor, credentialsOf } from './credentials.ts';
 import { clockWait } from './fallback.ts';
+import { keepTlsSettings } from './host-certificates.ts';
 import { makeHostSession, type HostSession } from './host-session.ts';
 import { architectureOf } from './platform.ts';
 import type { RegistryHost } from './registry-host.ts';
@@ -17,6 +18,8 @@ export function makeRegistry(options: RegistryOptions, deps: RegistryDeps = {}):
   const { verifySignature, resolver, wait = clockWait } = deps;
   const architecture = architectureOf(options.architecture ?? process.arch);
 
+  const sameTls = keepTlsSettings();
+
   return (auth) => {
     const sessions: HostSession[] = [];
     const repositories = new Map<string, Promise<Repository>>();
@@ -24,7 +27,7 @@ export function makeRegistry(options: RegistryOptions, deps: RegistryDeps = {}):
     async function open(reference: Reference): Promise<Repository> {
       const { host: registry, repository } = repositoryNameOf(reference);
       const credentials = credentialsOf(auth);
-      const hosts = await readRegistryHosts(registry, { hostsDir, transport });
+      const hosts = await readRegistryHosts(registry, { hostsDir, transport, sameTls });
       const opened = hosts.map((host) => {
         const own = mayHave(auth, host, registry) ? credentials : undefined;
         return makeHostSession({ host, registry, repository, credentials: own, allowedNetworks, resolver });

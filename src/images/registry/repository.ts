@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { PullProblem } from '../failures.ts';
 import { readBody } from '../http/read-body.ts';
 import { watchForStall } from '../http/stall-watch.ts';
+import { isTag } from '../reference.ts';
 import type { BlobSource } from '../transfer/blob-source.ts';
 import { NotFound } from './answer-problem.ts';
 import { askInOrder, withRetries, type Wait } from './fallback.ts';
@@ -40,6 +41,7 @@ export function makeRepository({ name: repository, sessions, wait }: RepositoryO
   async function existingManifest(tagOrDigest: string, signal: AbortSignal): Promise<RawManifest> {
     const byDigest = isSha256(tagOrDigest);
     const what = `manifest ${quoted(tagOrDigest)} of ${repository}`;
+    if (!byDigest && !isTag(tagOrDigest)) throw new PullProblem('manifest', `${what} has neither a tag nor a sha256 digest`);
     const ask = async (): Promise<RawManifest> => {
       const hosts = byDigest ? canPull : canResolve;
       const { answer } = await askInOrder(hosts, async ({ session }) => readManifest(session, { tagOrDigest, what }, signal));

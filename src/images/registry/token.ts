@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseBoundedJson } from './bounded-json.ts';
 import type { Challenge } from './challenge.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
 import { PullProblem } from '../failures.ts';
@@ -79,20 +80,12 @@ const tokenAnswer = z.object({
 });
 
 /** Reads a token server's answer; `undefined` for what is none. */
-export function parseToken(text: string): Token | undefined {
-  const result = tokenAnswer.safeParse(jsonOf(text));
+export function parseToken(body: Buffer): Token | undefined {
+  const result = tokenAnswer.safeParse(parseBoundedJson(body));
   if (!result.success) return undefined;
   const { token, access_token: accessToken, expires_in: expiresIn = leastLifetimeS } = result.data;
   const value = token || accessToken || '';
   if (!/^[\x21-\x7e]+$/.test(value)) return undefined;
   const seconds = Math.min(Math.max(expiresIn, leastLifetimeS), longestLifetimeS);
   return { value, lifetimeMs: seconds * 1000 };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

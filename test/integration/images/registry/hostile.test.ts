@@ -35,6 +35,7 @@ describe('answers that are no manifest', () => {
     ['schema 1', '{}', { 'content-type': 'application/vnd.docker.distribution.manifest.v1+prettyjws' }, 'manifest', /old schema 1/],
     ['compressed', '{}', { 'content-encoding': 'gzip' }, 'answer', /encoding that was not asked for/],
     ['no JSON', 'hello', {}, 'manifest', /no JSON object/],
+    ['of a million parts', `{"schemaVersion":2,"layers":[${'{},'.repeat(1_300_000)}{}]}`, {}, 'manifest', /one of too many parts/],
     ['deep', `${'['.repeat(100_000)}`, {}, 'manifest', /no JSON object/],
   ])('%s', async (...[, body, fields, kind, message]) => {
     await expect(answered(body, fields)).rejects.toMatchObject({ kind, message: expect.stringMatching(message) });

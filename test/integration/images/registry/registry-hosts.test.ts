@@ -3,13 +3,14 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { plainTransport } from '../../../../src/images/http/transport.ts';
+import { keepTlsSettings } from '../../../../src/images/registry/host-certificates.ts';
 import { readRegistryHosts } from '../../../../src/images/registry/registry-hosts.ts';
 import type { RegistryHost } from '../../../../src/images/registry/registry-host.ts';
 import { makeAuthority } from '../../../lib/certificates.ts';
 import { hostsDirOf } from '../../../lib/registry-hosts.ts';
 
 async function read(hostsDir: string, host = 'registry.example:5000'): Promise<readonly RegistryHost[]> {
-  return readRegistryHosts(host, { hostsDir, transport: plainTransport });
+  return readRegistryHosts(host, { hostsDir, transport: plainTransport, sameTls: keepTlsSettings() });
 }
 
 function urlsOf(hosts: readonly RegistryHost[]): readonly string[] {
@@ -124,4 +125,11 @@ describe('what cannot be read', () => {
     const many = Object.fromEntries(Array.from({ length: 201 }, (_, index) => [`_default/${index}.crt`, '']));
     await expect(read(hostsDirOf(many))).rejects.toThrow(/_default: holds more than 200 files$/);
   });
+});
+
+test('equal TLS settings are one object while they are in use', () => {
+  const same = keepTlsSettings();
+  const [first, ...others] = Array.from({ length: 40 }, (_, index) => same({ ca: [String(index)] }));
+  expect(same({ ca: ['39'] })).toBe(others.at(-1));
+  expect(same({ ca: ['0'] })).not.toBe(first);
 });

@@ -73,5 +73,5 @@ test.each([
   ['[]', undefined],
   ['', undefined],
 ])('a token server’s %s', (text, expected) => {
-  expect(parseToken(text)).toEqual(expected);
+  expect(parseToken(Buffer.from(text))).toEqual(expected);
 });
