@@ -61,6 +61,8 @@ export async function runDaemon(config: Config, stop: AbortSignal, variation: Va
     const server = await startCriServer({ socketPath: config.socket }, parts.cri, hooks.calls);
     phase.serving();
     ends.defer(async () => ending(log, 'CRI server', server.stop(stopGraceMs)));
+    // First of all: a pull that its caller's end cancels loses what has arrived, one that the daemon's end cancels keeps it.
+    ends.defer(async () => ending(log, 'pulls', parts.images.close()));
   } catch (error) {
     if (!stop.aborted) throw error;
   }

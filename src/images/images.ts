@@ -112,7 +112,7 @@ export interface ImagesDeps {
 export interface ClosableImages extends Images {
   /** Takes other mappings, and the signature policy's file as it is now. Throws INVALID and then changes nothing. */
   readonly reload: (sources: SourcesInput) => void;
-  /** Cancels pulls under way, keeping what has arrived, and answers when all is at rest. */
+  /** Cancels pulls under way, keeping what has arrived, and answers when all is at rest; takes no further ones. Idempotent. */
   readonly close: () => Promise<void>;
 }
 
