@@ -100,8 +100,9 @@ function typedFormat(mediaType: string): Said | undefined {
   return /[.-]raw(?![a-z0-9])/.test(kind) ? { format: 'raw', compression: suffixes[suffix] } : undefined;
 }
 
+/** `.img` says nothing: distributions give it to qcow2 and raw disks alike. */
 function titledFormat(title: string): Said | undefined {
-  const [, end, suffix = ''] = /\.(qcow2|raw|img)(?:\.(gz|zst|xz))?$/.exec(title) ?? [];
+  const [, end, suffix = ''] = /\.(qcow2|raw)(?:\.(gz|zst|xz))?$/.exec(title) ?? [];
   if (end === undefined) return undefined;
   return { format: end === 'qcow2' ? 'qcow2' : 'raw', compression: suffixes[suffix] ?? 'none' };
 }
