@@ -106,6 +106,6 @@ function networkOptions({ stateDir, runtimeDir, cni }: Config): Parameters<typeo
     netnsDir: '/run/netns',
     stateDir: join(stateDir, 'network'),
     runtimeDir: join(runtimeDir, 'network'),
-    cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout },
+    cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout, cacheDir: cni.cacheDir },
   };
 }

@@ -3,6 +3,7 @@ import type { HelperIdentity } from '../lib/helper-process.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni-config.ts';
 import type { CniSubject } from './cni-execution.ts';
+import type { AddProgress } from './cni.ts';
 import { linkStateSchema, type LinkState } from './link-state.ts';
 
 /** Version of the records on disk; a change of their shape needs a new one and a reader of the old. */
@@ -18,6 +19,8 @@ export interface AttachmentRecord {
   /** The configuration that ADD ran with, and what its plugins were told: DEL gets the same. */
   readonly network: NetworkConfig;
   readonly subject: CniSubject;
+  /** How far ADD has come, while a plugin after the first may run; what these have done is known to their results alone. */
+  readonly progress?: AddProgress;
   /** Set when ADD has come to its end. */
   readonly added?: {
     /** The final result of ADD, as it came. */
@@ -29,6 +32,8 @@ export interface AttachmentRecord {
   /** Set from before the interface is first bridged until it is put back; `making` while that may be half done. */
   readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
   readonly dhcp?: HelperIdentity;
+  /** How many times the network could not be released. */
+  readonly failedReleases?: number;
 }
 
 const object = z.record(z.string(), z.unknown());
@@ -59,9 +64,11 @@ const record: z.ZodType<AttachmentRecord> = z.strictObject({
     metadata: z.strictObject({ name: z.string(), namespace: z.string(), uid: z.string(), attempt: z.int() }),
     capabilities: object,
   }),
+  progress: z.strictObject({ started: z.int().min(0), result: object.exactOptional() }).exactOptional(),
   added: z.strictObject({ result: object, link: linkStateSchema, attachment }).exactOptional(),
   joint: z.strictObject({ state: z.enum(['making', 'made']), tap: z.string() }).exactOptional(),
   dhcp: z.strictObject({ pid: z.int().min(1), startTicks: z.string() }).exactOptional(),
+  failedReleases: z.int().min(0).exactOptional(),
 });
 
 /** Checks a decoded record; throws with what is wrong. */

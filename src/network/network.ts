@@ -9,6 +9,7 @@ import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
 import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
+import { makeCniCache } from './cni-cache.ts';
 import { openCniDirectory } from './cni-directory.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
@@ -20,6 +21,7 @@ import { recover } from './recovery.ts';
 import { tearDown } from './teardown.ts';
 
 export type { AttachRequest } from './attach-request.ts';
+export { networkAnnotations } from './cni-capabilities.ts';
 
 /** How pod networks are made. */
 export interface NetworkOptions {
@@ -36,6 +38,8 @@ export interface NetworkOptions {
     readonly binDirs: readonly string[];
     /** Longest run of one plugin, milliseconds; it is then killed. */
     readonly timeoutMs: number;
+    /** Where results are cached for other tools, `/var/lib/cni`; made when there is one. */
+    readonly cacheDir: string;
     /** Pause between looks at what no watch reports, milliseconds; default 5 000. */
     readonly pollMs?: number;
   };
@@ -106,7 +110,8 @@ export async function makeNetwork(
   ]);
   const { confDir, binDirs, pollMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
-  const parts: Parts = { records, namespaces, cni, directory, dhcp, log };
+  const cache = makeCniCache(cniOptions.cacheDir);
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, log };
   const mutex = makeKeyedMutex();
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {

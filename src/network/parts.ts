@@ -1,6 +1,7 @@
 import type { Log } from '../lib/log.ts';
 import type { Records } from '../records/records.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
+import type { CniCache } from './cni-cache.ts';
 import type { CniDirectory } from './cni-directory.ts';
 import type { Cni } from './cni.ts';
 import type { Dhcp } from './dhcp.ts';
@@ -11,6 +12,7 @@ export interface Parts {
   readonly records: Records<AttachmentRecord>;
   readonly namespaces: Namespaces;
   readonly cni: Cni;
+  readonly cache: CniCache;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
   readonly log: Log;

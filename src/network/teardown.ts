@@ -3,18 +3,16 @@ import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { removeLink, restoreLink } from './joint.ts';
 import type { Parts } from './parts.ts';
+import type { AddProgress } from './cni.ts';
 
 interface Failure {
   readonly what: string;
   readonly error: unknown;
 }
 
-/** How far an ADD came, and what to do about a DEL that fails. */
+/** How far an ADD came that failed: its namespace goes also when DEL fails, since nobody will ask for it again. */
 interface Extent {
-  /** How many plugins were started; default all. */
-  readonly started?: number;
-  /** Removes the namespace also when DEL failed: for an ADD that never came to its end, which nobody will ask for again. */
-  readonly force?: boolean;
+  readonly failedAdd?: AddProgress;
 }
 
 /**
@@ -23,7 +21,7 @@ interface Extent {
  * A sandbox without record is fine. Errors: CNI_FAILED.
  */
 export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, extent: Extent = {}): Promise<void> {
-  const { records, namespaces, cni, dhcp, log } = parts;
+  const { records, namespaces, cni, cache, dhcp, log } = parts;
   const record = records.get(sandboxId);
   if (!record) return;
   const failures: Failure[] = [];
@@ -34,34 +32,34 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
       failures.push({ what, error });
     }
   };
-  const { netnsPath, network, subject, joint, added } = record;
+  const { netnsPath, network, subject, joint } = record;
   const isAlive = await namespaces.isAlive(netnsPath);
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
     await step('remove the tap', async () => removeLink(parts, isAlive ? netnsPath : undefined, joint.tap, signal));
     if (isAlive) await restoreLink(parts, record, signal).catch((error: unknown) => logRestore(parts, record, error));
   }
-  const failed = await cni.del(
-    {
-      network,
-      subject,
-      netnsPath: isAlive ? netnsPath : '',
-      ...(added ? { result: added.result } : {}),
-      ...(extent.started === undefined ? {} : { started: extent.started }),
-    },
-    signal,
-  );
+  const progress = extent.failedAdd ?? (await progressOf(parts, record));
+  const failed = await cni.del({ network, subject, netnsPath: isAlive ? netnsPath : '', ...progress }, signal);
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
-  if (failed.length === 0 || extent.force === true) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
+  if (failed.length === 0 || extent.failedAdd) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
+  if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
   if (failures.length > 0) throw asOne(failures);
   await records.remove(sandboxId);
   log.debug({ sandboxId, netnsPath }, 'network released');
 }
 
-/** Undoes an ADD that failed, whatever became of its caller. What cannot be undone is logged and kept for the next start of the daemon. */
-export async function rollBack(parts: Parts, sandboxId: string, started: number): Promise<void> {
+/** What DEL is told of an ADD: all of it, or what a daemon that died in the midst of it has left on disk. */
+async function progressOf({ cache }: Parts, { network, subject, added, progress }: AttachmentRecord): Promise<Partial<AddProgress>> {
+  if (added) return { result: added.result };
+  const result = await cache.result(network, subject.sandboxId);
+  return result ? { result } : (progress ?? {});
+}
+
+/** Undoes an ADD that failed, whatever became of its caller. What cannot be undone is logged and kept, to be tried again. */
+export async function rollBack(parts: Parts, sandboxId: string, failedAdd: AddProgress): Promise<void> {
   const fresh = AbortSignal.timeout(rollBackTimeoutMs);
-  await tearDown(parts, sandboxId, fresh, { started, force: true }).catch((error: unknown) => {
+  await tearDown(parts, sandboxId, fresh, { failedAdd }).catch((error: unknown) => {
     parts.log.warn({ sandboxId, err: error }, 'network not rolled back; it will be tried again');
   });
 }

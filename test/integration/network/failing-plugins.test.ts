@@ -5,7 +5,7 @@ import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode, type Traces } from './node.ts';
 
-const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] } satisfies Traces;
+const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] } satisfies Traces;
 
 async function failureOf(work: Promise<unknown>): Promise<{ message: string; facts: ErrorFacts }> {
   const error = await work.then(

@@ -27,6 +27,8 @@ export interface Traces {
   readonly iptables: readonly string[];
   readonly leases: readonly string[];
   readonly records: readonly string[];
+  /** Results that are cached as libcni does. */
+  readonly cached: readonly string[];
   readonly processes: readonly string[];
 }
 
@@ -83,7 +85,7 @@ export function makeNode(): TestNode {
   script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
 
   async function open(cniTimeoutMs = 20_000): Promise<Network> {
-    const cni = { confDir, binDirs: ['/nonexistent', binDir], timeoutMs: cniTimeoutMs, pollMs: 200 };
+    const cni = { confDir, binDirs: ['/nonexistent', binDir], timeoutMs: cniTimeoutMs, cacheDir: join(stateDir, 'cni'), pollMs: 200 };
     const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni }, { log: silentLog });
     onTestFinished(network.close);
     return network;
@@ -109,6 +111,7 @@ export function makeNode(): TestNode {
       iptables: [...inside('iptables-save').split('\n'), ...inside('ip6tables-save').split('\n')].filter((line) => line.startsWith('-A')),
       leases: list(join(dir, 'ipam', 'testnet')).filter((name) => /^[0-9a-f]+[.:]/.test(name)),
       records: list(join(stateDir, 'attachments')),
+      cached: list(join(stateDir, 'cni', 'results')),
       processes: processesOf(dir),
     }),
     calls: () =>

@@ -54,7 +54,7 @@ describe('before DEL', () => {
     await network.detach(wanted.sandboxId, soon());
     const [added, deleted] = seenBy(node);
     expect(deleted).toEqual({ ...(added as object), command: 'DEL' });
-    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] });
+    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] });
   });
 
   it('addresses and routes of rare kinds are there again', async () => {
@@ -121,6 +121,6 @@ describe('before DEL', () => {
     expect(node.traces().leases).toEqual(['10.213.7.2']);
     await network.detach(wanted.sandboxId, soon());
     expect(node.calls().at(-1)?.env['CNI_NETNS']).toBe('');
-    expect(node.traces()).toMatchObject({ namespaces: [], iptables: [], leases: [], records: [], processes: [] });
+    expect(node.traces()).toMatchObject({ namespaces: [], iptables: [], leases: [], records: [], cached: [], processes: [] });
   });
 });
