@@ -76,8 +76,13 @@ function declares(network: NetworkConfig, capability: string): boolean {
 
 /** What kubelet and containerd accept, bits per second: below or above, it is a slip of the pen. */
 const [leastRate, greatestRate] = [10n ** 3n, 10n ** 15n];
+/** Bits. */
+const [leastBurst, greatestBurst] = [32 * 2 ** 10 * 8, 2 ** 31 - 1];
 
-/** Bits per second; the burst is the largest that the plugin takes, so that only the rate binds. */
+/**
+ * Bits per second; the burst, in bits, is what the rate lets through in 100 ms, but at least 32 KiB, or TCP would stumble. Other runtimes
+ * give the largest that the plugin takes: the first 256 MiB then pass without any limit.
+ */
 function rate(annotations: StringMap, direction: 'ingress' | 'egress'): JsonObject {
   const field = `kubernetes.io/${direction}-bandwidth`;
   const text = annotations[field];
@@ -85,7 +90,8 @@ function rate(annotations: StringMap, direction: 'ingress' | 'egress'): JsonObje
   const bits = parseQuantity(text);
   if (bits === undefined || bits < leastRate || bits > greatestRate)
     throw invalid(field, `"${text}" is no rate; write bits per second such as 10M, from 1k to 1P`);
-  return { [`${direction}Rate`]: Number(bits), [`${direction}Burst`]: 2 ** 31 - 1 };
+  const burst = Math.min(Math.max(Math.ceil(Number(bits) / 10), leastBurst), greatestBurst);
+  return { [`${direction}Rate`]: Number(bits), [`${direction}Burst`]: burst };
 }
 
 function readMac(field: string, text: string): string {

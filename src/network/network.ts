@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
+import { makeSharedLock } from '../lib/shared-lock.ts';
 import type { Condition } from '../model/condition.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import type { SandboxMetadata } from '../model/sandbox.ts';
@@ -11,6 +12,7 @@ import { attach } from './attach.ts';
 import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
 import { makeCniCache } from './cni-cache.ts';
 import { openCniDirectory } from './cni-directory.ts';
+import { collectGarbage } from './cni-gc.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
 import { makeDhcp } from './dhcp.ts';
@@ -18,7 +20,8 @@ import { joinTap, makeTap, removeTap } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import type { Parts } from './parts.ts';
 import { recover } from './recovery.ts';
-import { tearDown } from './teardown.ts';
+import { makeReleases } from './releases.ts';
+import { isLeftToBackground, release, tearDown } from './teardown.ts';
 
 export type { AttachRequest } from './attach-request.ts';
 export { networkAnnotations } from './cni-capabilities.ts';
@@ -40,8 +43,10 @@ export interface NetworkOptions {
     readonly timeoutMs: number;
     /** Where results are cached for other tools, `/var/lib/cni`; made when there is one. */
     readonly cacheDir: string;
-    /** Pause between looks at what no watch reports, milliseconds; default 5 000. */
+    /** Pause between looks at what no watch reports, and between questions for STATUS, milliseconds; default 5 000. */
     readonly pollMs?: number;
+    /** Pause before a network that could not be released is tried again, milliseconds; it doubles, to five minutes. Default 5 000. */
+    readonly retryMs?: number;
   };
 }
 
@@ -60,7 +65,10 @@ export interface Network {
   readonly metadata: (sandboxId: string) => SandboxMetadata | undefined;
   /** True while the sandbox's netns exists (after a reboot of the node it does not). */
   readonly isAlive: (sandboxId: string) => Promise<boolean>;
-  /** Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. */
+  /**
+   * Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. What
+   * fails is tried again in the background; after three failures it is left there, and calls succeed. Errors: CNI_FAILED.
+   */
   readonly detach: (sandboxId: string, signal: AbortSignal) => Promise<void>;
   /** Makes the VM's tap in the host's namespace, owned by the VM's uid, down; a leftover of the same name is replaced. */
   readonly makeTap: (tap: string, uid: number, signal: AbortSignal) => Promise<void>;
@@ -83,11 +91,12 @@ export interface Network {
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
-   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded.
+   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded, and then has the
+   * plugins collect garbage, which is not waited for.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
-  /** Stops following the configuration directory; everything that was made stays. */
+  /** Stops following the configuration directory and what runs in the background; everything that was made stays. */
   readonly close: () => void;
 }
 
@@ -108,34 +117,68 @@ export async function makeNetwork(
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const { confDir, binDirs, pollMs = 5_000 } = cniOptions;
-  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
+  const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
+  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
   const cache = makeCniCache(cniOptions.cacheDir);
-  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, log };
   const mutex = makeKeyedMutex();
+  const plugins = makeSharedLock();
+  const closing = new AbortController();
+  const releases = makeReleases(
+    { firstPauseMs: retryMs, longestPauseMs: 300_000 },
+    {
+      log,
+      release: async (sandboxId, signal) =>
+        withPlugins(
+          sandboxId,
+          async () => {
+            // A sandbox that has been attached anew meanwhile has nothing to release.
+            if (records.get(sandboxId)?.failedReleases !== undefined) await tearDown(parts, sandboxId, signal);
+          },
+          signal,
+        ),
+    },
+  );
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, releases, log };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
     return await work();
   }
 
+  /** As `underLock`, for ADD and DEL: GC runs beside neither (CNI specification, section 3). */
+  async function withPlugins<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return underLock(sandboxId, async () => plugins.share(work, signal), signal);
+  }
+
+  async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
+    await recover(parts, live, async (sandboxId, work) => withPlugins(sandboxId, work, signal), signal);
+    void plugins.alone(async () => collectGarbage(parts, closing.signal)); // it may take long: calls that need plugins wait for it
+  }
+
   return {
     condition: directory.condition,
-    attach: async (request, signal) => underLock(request.sandboxId, async () => attach(parts, request, signal), signal),
+    attach: async (request, signal) => withPlugins(request.sandboxId, async () => attach(parts, request, signal), signal),
     attachment: (sandboxId) => records.get(sandboxId)?.added?.attachment,
     metadata: (sandboxId) => records.get(sandboxId)?.subject.metadata,
     isAlive: async (sandboxId) => {
       const record = records.get(sandboxId);
       return record !== undefined && namespaces.isAlive(record.netnsPath);
     },
-    detach: async (sandboxId, signal) => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
+    detach: async (sandboxId, signal) => {
+      if (isLeftToBackground(parts, sandboxId)) return; // its lock may be held by a plugin that hangs
+      await withPlugins(sandboxId, async () => release(parts, sandboxId, signal), signal);
+    },
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
     helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
     removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
-    recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
-    close: directory.close,
+    recover: recoverAll,
+    close: () => {
+      closing.abort();
+      releases.close();
+      directory.close();
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import type { CniDirectory } from './cni-directory.ts';
 import type { Cni } from './cni.ts';
 import type { Dhcp } from './dhcp.ts';
 import type { Namespaces } from './netns.ts';
+import type { Releases } from './releases.ts';
 
 /** What the room's use cases work with; built once by `makeNetwork`. */
 export interface Parts {
@@ -15,5 +16,7 @@ export interface Parts {
   readonly cache: CniCache;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
+  /** Tries again what could not be released. */
+  readonly releases: Pick<Releases, 'later'>;
   readonly log: Log;
 }

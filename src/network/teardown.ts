@@ -17,8 +17,8 @@ interface Extent {
 
 /**
  * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, the interface is put back, DEL, then the namespace.
- * A failing step does not stop the others. As long as DEL fails the namespace and the record stay, so that the next call can complete it.
- * A sandbox without record is fine. Errors: CNI_FAILED.
+ * A failing step does not stop the others. As long as DEL fails the namespace and the record stay, and the whole is tried again in the
+ * background; a next call may complete it too. A sandbox without record is fine. Errors: CNI_FAILED.
  */
 export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, extent: Extent = {}): Promise<void> {
   const { records, namespaces, cni, cache, dhcp, log } = parts;
@@ -44,9 +44,44 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
   if (failed.length === 0 || extent.failedAdd) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
   if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
-  if (failures.length > 0) throw asOne(failures);
-  await records.remove(sandboxId);
+  if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
+  if (failures.length > 0) {
+    if (!signal.aborted) await countFailure(parts, sandboxId);
+    throw asOne(failures);
+  }
   log.debug({ sandboxId, netnsPath }, 'network released');
+}
+
+/** A failure so often is no longer the caller's: a pod whose network cannot be released must not be there for ever. */
+const mostFailures = 3;
+
+/**
+ * Releases a sandbox's network as a caller sees it. After three failures, of calls or in the background, it is left to the background, and
+ * calls succeed: the pod can be removed, its address stays taken until the plugins give it back. Errors: CNI_FAILED.
+ */
+export async function release(parts: Parts, sandboxId: string, signal: AbortSignal): Promise<void> {
+  try {
+    await tearDown(parts, sandboxId, signal);
+  } catch (error) {
+    if (signal.aborted || !isLeftToBackground(parts, sandboxId)) throw error;
+    parts.log.warn({ sandboxId, err: error }, 'network cannot be released; its pod may go, it is tried again in the background');
+  }
+}
+
+/** True for a network that callers need not wait for any more. */
+export function isLeftToBackground({ records }: Pick<Parts, 'records'>, sandboxId: string): boolean {
+  return (records.get(sandboxId)?.failedReleases ?? 0) >= mostFailures;
+}
+
+/** Notes a failure on disk, so that a restart does not begin to count anew, and has it tried again. */
+async function countFailure({ records, releases, log }: Parts, sandboxId: string): Promise<void> {
+  const record = records.get(sandboxId);
+  if (!record) return;
+  const failedReleases = (record.failedReleases ?? 0) + 1;
+  await records.put(sandboxId, { ...record, failedReleases }).catch((error: unknown) => {
+    log.warn({ sandboxId, error: messageOf(error) }, 'a failure to release a network could not be recorded');
+  });
+  releases.later(sandboxId, failedReleases);
 }
 
 /** What DEL is told of an ADD: all of it, or what a daemon that died in the midst of it has left on disk. */

@@ -46,8 +46,8 @@ export interface TestNode {
   readonly stateDir: string;
   readonly journal: string;
   /** Opens a network on the node's directories, as a daemon that starts; closed when the test ends. */
-  readonly open: (cniTimeoutMs?: number) => Promise<Network>;
-  readonly configure: (plugins: readonly object[], file?: string) => void;
+  readonly open: (cniTimeoutMs?: number, retryMs?: number) => Promise<Network>;
+  readonly configure: (plugins: readonly object[], file?: string, cniVersion?: string) => void;
   readonly traces: () => Traces;
   readonly calls: () => readonly PluginCall[];
   /** Runs a program in the node's namespace. */
@@ -83,9 +83,18 @@ export function makeNode(): TestNode {
   onTestFinished(() => cleanUp(dir, { netns, netnsDir, runtimeDir, journal }));
   for (const plugin of readdirSync('/usr/lib/cni')) script(join(binDir, plugin), `exec nsenter --net=${netns} /usr/lib/cni/${plugin}`);
   script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
+  const modernPlugin = join(import.meta.dirname, '..', '..', 'node', 'modern-plugin.ts');
+  script(join(binDir, 'modern'), `exec ${process.execPath} ${modernPlugin} ${join(binDir, 'bridge')} ${dir}`);
 
-  async function open(cniTimeoutMs = 20_000): Promise<Network> {
-    const cni = { confDir, binDirs: ['/nonexistent', binDir], timeoutMs: cniTimeoutMs, cacheDir: join(stateDir, 'cni'), pollMs: 200 };
+  async function open(cniTimeoutMs = 20_000, retryMs = 60_000): Promise<Network> {
+    const cni = {
+      confDir,
+      binDirs: ['/nonexistent', binDir],
+      timeoutMs: cniTimeoutMs,
+      cacheDir: join(stateDir, 'cni'),
+      pollMs: 200,
+      retryMs,
+    };
     const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni }, { log: silentLog });
     onTestFinished(network.close);
     return network;
@@ -102,8 +111,8 @@ export function makeNode(): TestNode {
     stateDir,
     journal,
     open,
-    configure: (plugins, file = '10-test.conflist') =>
-      writeFileSync(join(confDir, file), JSON.stringify({ cniVersion: '1.0.0', name: 'testnet', plugins })),
+    configure: (plugins, file = '10-test.conflist', cniVersion = '1.0.0') =>
+      writeFileSync(join(confDir, file), JSON.stringify({ cniVersion, name: 'testnet', plugins })),
     inside,
     traces: () => ({
       namespaces: list(netnsDir),

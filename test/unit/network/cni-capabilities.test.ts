@@ -29,7 +29,7 @@ describe('what a pod asks of its network', () => {
     expect(capabilityArguments({ dns, portMappings, annotations })).toEqual({
       portMappings: [{ hostPort: 2, containerPort: 1, protocol: 'sctp', hostIP: '::1' }],
       dns,
-      bandwidth: { ingressRate: 10_000_000, ingressBurst: 2_147_483_647, egressRate: 1500, egressBurst: 2_147_483_647 },
+      bandwidth: { ingressRate: 10_000_000, ingressBurst: 1_000_000, egressRate: 1500, egressBurst: 262_144 },
       'io.kubernetes.cri.pod-annotations': annotations,
     });
     expect(asked({})).toEqual({});
@@ -52,6 +52,7 @@ describe('what a pod asks of its network', () => {
   it.each([
     ['1k', 1_000],
     ['1P', 1e15],
+    ['1G', 1e9],
     ['1.5M', 1_500_000],
     ['2e6', 2_000_000],
     ['1Mi', 1_048_576],
