@@ -18,6 +18,7 @@ import { readCounters } from './counters.ts';
 import { makeDhcp } from './dhcp.ts';
 import { joinTap, makeTap, removeTap } from './joint.ts';
 import { openNamespaces } from './netns.ts';
+import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
 import { recover } from './recovery.ts';
 import { makeReleases } from './releases.ts';
@@ -117,6 +118,8 @@ export async function makeNetwork(
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
+  const ended = await endOrphans([...records.all()].map(([sandboxId, { netnsPath }]) => ({ sandboxId, netnsPath })));
+  if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
   const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
   const cache = makeCniCache(cniOptions.cacheDir);

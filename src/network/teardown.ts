@@ -1,8 +1,9 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { removeLink, restoreLink } from './joint.ts';
+import { removeLink } from './joint.ts';
 import type { Parts } from './parts.ts';
+import { putBack } from './put-back.ts';
 import type { AddProgress } from './cni.ts';
 
 interface Failure {
@@ -17,8 +18,9 @@ interface Extent {
 
 /**
  * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, the interface is put back, DEL, then the namespace.
- * A failing step does not stop the others. As long as DEL fails the namespace and the record stay, and the whole is tried again in the
- * background; a next call may complete it too. A sandbox without record is fine. Errors: CNI_FAILED.
+ * A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As long as DEL fails the
+ * namespace and the record stay, and the whole is tried again in the background; a next call may complete it too. A sandbox without
+ * record is fine. Errors: CNI_FAILED.
  */
 export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, extent: Extent = {}): Promise<void> {
   const { records, namespaces, cni, cache, dhcp, log } = parts;
@@ -37,18 +39,16 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
     await step('remove the tap', async () => removeLink(parts, isAlive ? netnsPath : undefined, joint.tap, signal));
-    if (isAlive) await restoreLink(parts, record, signal).catch((error: unknown) => logRestore(parts, record, error));
+    if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, signal));
   }
+  if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures, signal);
   const progress = extent.failedAdd ?? (await progressOf(parts, record));
   const failed = await cni.del({ network, subject, netnsPath: isAlive ? netnsPath : '', ...progress }, signal);
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
   if (failed.length === 0 || extent.failedAdd) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
   if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
   if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
-  if (failures.length > 0) {
-    if (!signal.aborted) await countFailure(parts, sandboxId);
-    throw asOne(failures);
-  }
+  if (failures.length > 0) await fail(parts, sandboxId, failures, signal);
   log.debug({ sandboxId, netnsPath }, 'network released');
 }
 
@@ -101,8 +101,14 @@ export async function rollBack(parts: Parts, sandboxId: string, failedAdd: AddPr
 
 const rollBackTimeoutMs = 120_000;
 
-function logRestore({ log }: Parts, { subject }: AttachmentRecord, error: unknown): void {
-  log.warn({ sandboxId: subject.sandboxId, err: error }, 'CNI interface not put back; plugins may leave rules behind');
+/** An interface that is not as ADD left it is waited for as long as callers are told of failures; then DEL has to do without. */
+function mayWait({ failedReleases = 0 }: AttachmentRecord): boolean {
+  return failedReleases + 1 < mostFailures;
+}
+
+async function fail(parts: Parts, sandboxId: string, failures: readonly Failure[], signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await countFailure(parts, sandboxId);
+  throw asOne(failures);
 }
 
 function asOne(failures: readonly Failure[]): Error {
