@@ -83,6 +83,22 @@ describe('a plugin that fails ADD', () => {
     expect(node.traces()).toEqual(nothing);
   });
 
+  it('leaves nothing of the plugins before it that find their rules by a result alone', async () => {
+    const node = makeNode();
+    const chain = (onAdd: string): object[] => [bridgePlugin(node), { type: 'firewall' }, { type: 'double', journal: node.journal, onAdd }];
+    node.configure(chain('pass'));
+    const network = await node.open();
+    const wanted = request();
+    await network.attach(wanted, soon());
+    expect(node.traces().iptables.join()).toContain('-A CNI-FORWARD -d 10.213.7.2/32');
+    await network.detach(wanted.sandboxId, soon());
+    const kept = node.traces();
+    node.configure(chain('fail'));
+    await expect(network.attach(request(), soon())).rejects.toThrow('the switch is on fire');
+    expect(node.traces()).toEqual(kept);
+    expect(node.calls().at(-1)).toMatchObject({ command: 'DEL', input: { prevResult: { ips: [{ address: '10.213.7.3/24' }] } } });
+  });
+
   it('is told when its program is missing', async () => {
     const node = makeNode();
     rmSync(join(node.binDir, 'portmap'));

@@ -107,6 +107,19 @@ describe('before DEL', () => {
     });
   });
 
+  it.each(['0.3.1', '0.4.0', '1.0.0'])('plugins that speak %s get what that version has', async (version) => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal }], undefined, version);
+    const network = await node.open();
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    await network.detach(wanted.sandboxId, soon());
+    const [added, deleted] = node.calls();
+    expect(added?.input['prevResult']).toMatchObject({ cniVersion: version, ips: [{ address: '10.213.7.2/24' }] });
+    expect(deleted?.input['prevResult']).toEqual(version === '0.3.1' ? undefined : added?.input['prevResult']);
+    expect(node.traces()).toMatchObject({ iptables: [], leases: [], records: [], cached: [] });
+  });
+
   it('a namespace that is gone does not keep the address', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node, { ipMasq: false }), { type: 'double', journal: node.journal }]);
