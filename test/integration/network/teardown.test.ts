@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -136,4 +138,46 @@ describe('before DEL', () => {
     expect(node.calls().at(-1)?.env['CNI_NETNS']).toBe('');
     expect(node.traces()).toMatchObject({ namespaces: [], iptables: [], leases: [], records: [], cached: [], processes: [] });
   });
+
+  it('in a namespace that is gone, a plugin leaves what it leaves when it is called by hand', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const wanted = request();
+    const { netnsPath } = await network.attach(wanted, soon());
+    run('umount', '--lazy', netnsPath);
+    run('rm', netnsPath);
+    await network.detach(wanted.sandboxId, soon());
+    const ours = countIn(node);
+
+    const byHand = join(node.dir, 'by-hand');
+    writeFileSync(byHand, '');
+    run('unshare', `--net=${byHand}`, 'true');
+    const plugin = (command: 'ADD' | 'DEL', netns: string, more: object = {}): unknown => {
+      const env = {
+        ...process.env,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: 'by-hand',
+        CNI_NETNS: netns,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: node.binDir,
+      };
+      const input = JSON.stringify({ cniVersion: '1.0.0', name: 'testnet', ...bridgePlugin(node), ...more });
+      const text = execFileSync(join(node.binDir, 'bridge'), { env, input, encoding: 'utf8' });
+      return text === '' ? undefined : (JSON.parse(text) as unknown);
+    };
+    const prevResult = plugin('ADD', byHand);
+    run('umount', '--lazy', byHand);
+    run('rm', byHand);
+    plugin('DEL', '', { prevResult });
+    const both = countIn(node);
+    expect({ leases: both.leases, rules: both.rules }).toEqual({ leases: 0, rules: 2 * ours.rules });
+    expect(ours.leases).toBe(0);
+  });
 });
+
+/** Addresses that are taken, and rules of the packet filter. */
+function countIn(node: TestNode): { readonly leases: number; readonly rules: number } {
+  const { leases, iptables } = node.traces();
+  return { leases: leases.length, rules: iptables.length };
+}
