@@ -31,12 +31,12 @@ describe('a pod boots from an image', () => {
     await requireClean(node);
     const { image } = node.kubelet.client;
     for (const { id } of (await image.listImages({})).images) await image.removeImage({ image: { image: id } });
-    expect(filesIn(node)).toEqual([]);
+    requireEmpty(node);
   });
   afterAll(async () => node.stop());
 
   /** Runs a pod from the image until its guest has said its name, then removes it. */
-  async function boots(image: string): Promise<void> {
+  async function expectBoot(image: string): Promise<void> {
     const running = await runPod(node.kubelet, vmPod({ image }));
     await untilLogged(running.containers[0]?.logPath ?? '', /vmlet-boot: halt/, bootMs);
     await removeAllPods(node.kubelet);
@@ -57,9 +57,9 @@ describe('a pod boots from an image', () => {
     });
     const auth = { auth: Buffer.from(`${registryUser.username}:${registryUser.password}`).toString('base64') };
     const id = await pull(`${name}:1`, auth);
-    await boots(`${name}:1`);
+    await expectBoot(`${name}:1`);
     expect(await pull(`${name}@${manifest.digest}`, registryUser)).toBe(id);
-    await boots(`${name}@${manifest.digest}`);
+    await expectBoot(`${name}@${manifest.digest}`);
     const { image } = await node.kubelet.client.image.imageStatus({ image: { image: id } });
     expect(image).toMatchObject({ id, repoTags: [`${name}:1`], repoDigests: [`${name}@${manifest.digest}`], uid: { value: 107n } });
   });
@@ -71,7 +71,7 @@ describe('a pod boots from an image', () => {
       files: [{ content: bootDisk(), mediaType: 'application/vnd.example.disk.qcow2', title: 'disk.qcow2' }],
     });
     await pull(`${target.registry.host}/team/vm:v2`);
-    await boots(`${target.registry.host}/team/vm:v2`);
+    await expectBoot(`${target.registry.host}/team/vm:v2`);
   });
 
   it('at a name that a mapping file leads to a web server, by an expression, read on SIGHUP, compressed', async () => {
@@ -84,7 +84,7 @@ describe('a pod boots from an image', () => {
     process.kill(node.daemonPid(), 'SIGHUP');
     await waitFor(() => /image mappings read again/.test(node.logTail(200)) && 'read', { timeoutMs: 10_000, what: 'the mapping' });
     await pull('mapped.example/halt:3');
-    await boots('mapped.example/halt:3');
+    await expectBoot('mapped.example/halt:3');
     const digest = `sha256:${sha256(disk)}`;
     const { image } = await node.kubelet.client.image.imageStatus({ image: { image: `mapped.example/halt@${digest}` } });
     expect(image?.repoTags).toEqual(['mapped.example/halt:3']);
@@ -103,7 +103,7 @@ describe('a pod boots from an image', () => {
     const { images } = await image.listImages({});
     expect(images.map(({ repoTags }) => repoTags)).toEqual([names.toSorted()]);
     expect(images[0]?.repoDigests).toHaveLength(2);
-    await boots(names[2] ?? '');
+    await expectBoot(names[2] ?? '');
     await Promise.all(names.map(async (name) => image.removeImage({ image: { image: name } })));
     expect((await image.listImages({})).images).toEqual([]);
   });
@@ -181,9 +181,11 @@ function journalled(node: TestNode): number {
   return pairs.reduce((sum, [from, to]) => sum + to - from, 0);
 }
 
-function filesIn(node: TestNode): string[] {
+/** Throws with what a store without images still has. */
+function requireEmpty(node: TestNode): void {
   const dir = join(node.stateDir, 'images');
-  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(dir, name)).isFile());
+  const left = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(dir, name)).isFile());
+  if (left.length > 0) throw new Error(`left in the store: ${left.join(', ')}`);
 }
 
 function sha256(bytes: Buffer): string {
