@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly images?: readonly NodeImage[];
   /** Sources beyond `images`, made when the image server's address is known. */
   readonly sources?: (server: ImageServer) => readonly Readonly<Record<string, unknown>>[];
+  /** Pods get an IPv6 address beside the IPv4 one. */
+  readonly dualStack?: boolean;
   /** Changes the pod network's conflist before it is written; `undefined` writes none. */
   readonly conflist?: (network: PodNetwork) => Conflist | undefined;
   /** Keys over the node's own configuration, one level deep. */
@@ -85,7 +87,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const dir = mkdtempSync(join(tmpdir(), 'vm-'));
   chmodSync(dir, 0o711); // QEMU opens disks by path as an uid of its own
   const images = await startImageServer();
-  const network = podNetwork(dir);
+  const network = podNetwork(dir, { dualStack: options.dualStack === true });
   const cgroupRoot = `/${basename(dir)}`;
   const paths = {
     socket: join(dir, 'vmlet.sock'),
