@@ -7,7 +7,7 @@ import { followBlob } from './layer/follow.ts';
 import type { Digested, Follower } from './layer/follower.ts';
 import { isBare } from './layer/wrapping.ts';
 import type { PartialFiles } from './partial-files.ts';
-import type { PullHooks } from './pull-hooks.ts';
+import { countPending, type PullHooks } from './pull-hooks.ts';
 import { fetchBlob, type FetchRequest } from './transfer/fetch-blob.ts';
 import { throttleProgress, type PullProgress } from './transfer/progress.ts';
 import type { Part } from './wanted.ts';
@@ -78,6 +78,8 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
       if (!bare) undo.defer(async () => rm(unpacked, { force: true }));
       return followBlob({ blobFile: partial.path, diskFile, wrapping: part.wrapping, maxDiskBytes: bounds.maxBytes }, signal);
     };
+    using pending = countPending(hooks);
+    const show = deps.onProgress && throttleProgress(text, deps.onProgress);
     const fetched = await fetchBlob(
       { source: part.source, expectedDigest: blobDigest, expectedBytes: part.expected?.sizeBytes, unlessCurrent, ...bounds },
       {
@@ -85,7 +87,10 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
         startFollower,
         reserve,
         keepsPartial: isKept,
-        onProgress: deps.onProgress && throttleProgress(text, deps.onProgress),
+        onProgress: (haveBytes, totalBytes) => {
+          pending.progress(haveBytes, totalBytes);
+          show?.(haveBytes, totalBytes);
+        },
         onBytes: hooks.onBytes,
         onResumed: (bytes) => log.info({ reference: text, bytes }, 'download taken up where an earlier run left it'),
         onRetry: ({ problem, delayMs }) => log.warn({ reference: text, problem: problem.message, delayMs }, 'download is tried again'),

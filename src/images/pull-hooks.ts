@@ -9,6 +9,8 @@ export interface PullHooks {
   readonly onPullEnded: (error: unknown) => void;
   /** Bytes of a disk that have arrived since the last call. */
   readonly onBytes: (bytes: number) => void;
+  /** How many bytes more (or, negative, fewer) downloads under way have yet to bring. */
+  readonly onPending: (bytes: number) => void;
   /** The door has judged a disk; `rule` is why it was refused, `undefined` for one that passed. */
   readonly onInspected: (rule: string | undefined) => void;
 }
@@ -18,6 +20,7 @@ export const noHooks: PullHooks = {
   onPullStarted: () => undefined,
   onPullEnded: () => undefined,
   onBytes: () => undefined,
+  onPending: () => undefined,
   onInspected: () => undefined,
 };
 
@@ -52,5 +55,23 @@ export function countInspections(hooks: PullHooks, door: Door): Door {
         throw error;
       }
     },
+  };
+}
+
+/** What one download has yet to bring, told as it changes; nothing of it is left once it is disposed. */
+export interface PendingBytes extends Disposable {
+  readonly progress: (haveBytes: number, totalBytes: number | undefined) => void;
+}
+
+/** Counts what a download has yet to bring; a size that is not known counts as nothing. */
+export function countPending(hooks: PullHooks): PendingBytes {
+  let pending = 0;
+  const set = (bytes: number): void => {
+    if (bytes !== pending) hooks.onPending(bytes - pending);
+    pending = bytes;
+  };
+  return {
+    progress: (haveBytes, totalBytes) => set(totalBytes === undefined ? 0 : Math.max(0, totalBytes - haveBytes)),
+    [Symbol.dispose]: () => set(0),
   };
 }

@@ -8,6 +8,8 @@ export interface ImageMetrics {
   readonly onPullEnded: (error: unknown) => void;
   /** Bytes of a disk that have arrived. */
   readonly onBytes: (bytes: number) => void;
+  /** By how much what downloads have yet to bring has changed. */
+  readonly onPending: (bytes: number) => void;
   /** `rule`: why a disk was refused; `undefined` for one that passed. */
   readonly onInspected: (rule: string | undefined) => void;
 }
@@ -22,6 +24,10 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
   const bytes = registry.counter({
     name: 'vmlet_image_pull_bytes_total',
     help: 'Bytes of disks received from their sources, of failed pulls too.',
+  });
+  const pending = registry.gauge({
+    name: 'vmlet_image_pull_pending_bytes',
+    help: 'Bytes that downloads under way have yet to bring, where their size is known.',
   });
   const inspections = registry.counter({
     name: 'vmlet_image_inspections_total',
@@ -39,6 +45,7 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
       pulls.inc({ result: pullResult(error) });
     },
     onBytes: (received) => bytes.inc(received),
+    onPending: (changed) => pending.inc(changed),
     onInspected: (rule) => inspections.inc({ result: rule === undefined ? 'accepted' : 'refused' }),
   };
 }

@@ -253,8 +253,26 @@ describe('images', () => {
 
   test('a pull answers the id that all else tells', async () => {
     const { image: service } = await serve(store());
-    const auth = { username: 'user', password: 'ignored, as the page says' };
-    expect(await service.pullImage({ image: { image: 'tiny' }, auth })).toMatchObject({ imageRef: image.id });
+    expect(await service.pullImage({ image: { image: 'tiny' } })).toMatchObject({ imageRef: image.id });
+  });
+
+  test('a pull has the credentials that were given, and only those', async () => {
+    const asked: unknown[] = [];
+    const pull: Images['pull'] = async (request) => {
+      asked.push(request);
+      return Promise.resolve(image);
+    };
+    const { image: service } = await serve(store({ pull }));
+    await service.pullImage({ image: { image: 'a' } });
+    await service.pullImage({ image: { image: 'b' }, auth: { username: 'user', password: 'secret' } });
+    await service.pullImage({ image: { image: 'c' }, auth: { auth: 'dTpw', serverAddress: 'https://r.example' } });
+    await service.pullImage({ image: { image: 'd' }, auth: { identityToken: 'refresh', registryToken: 'bearer' } });
+    expect(asked).toEqual([
+      { reference: 'a', auth: undefined },
+      { reference: 'b', auth: { username: 'user', password: 'secret' } },
+      { reference: 'c', auth: { auth: 'dTpw', serverAddress: 'https://r.example' } },
+      { reference: 'd', auth: { identityToken: 'refresh', registryToken: 'bearer' } },
+    ]);
   });
 
   test('a pull that fails tells the kubelet why', async () => {
