@@ -20,9 +20,10 @@ fi
 # What apt would install on a machine that has nothing, with the lists that this machine has.
 debian_sources >"$work/sources.list"
 : >"$work/status"
-# shellcheck disable=SC2046 # a list of names
+names=$(sed 's/#.*//' wanted)
+# shellcheck disable=SC2086 # split on purpose
 apt-get install --simulate -q --no-install-recommends -o Dir::State::status="$work/status" \
   -o Dir::State::extended_states="$work/extended" -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-  '?essential' $(sed 's/#.*//' wanted) >"$work/plan"
+  '?essential' $names >"$work/plan"
 sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/deb \1 \2/p' "$work/plan" | sort
 dpkg-query -W -f 'host ${Package} ${Version}\n' e2fsprogs grub-common grub-pc-bin mmdebstrap | sort
