@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeBootDisk, type BootSectorKind } from '../../images/bootsector/sectors.ts';
 import { podFromManifest, readLog, type Pod } from '../kubelet/kubelet.ts';
@@ -10,17 +11,36 @@ import type { NodeImage, TestNode } from '../node/node.ts';
 /** Boot sectors as images that a node knows as `boot.example/KIND`. */
 export interface BootImages extends Disposable {
   readonly images: readonly NodeImage[];
+  /** The disks' files, in the same order. */
+  readonly files: readonly string[];
 }
 
 /** Writes the disks to a temporary directory. */
 export function bootImages(...kinds: readonly BootSectorKind[]): BootImages {
+  return writeImages(kinds, (_dir, file) => ({ file, format: 'raw' }));
+}
+
+/** The same as qcow2, which the door inspects with programs. */
+export function bootImagesAsQcow2(...kinds: readonly BootSectorKind[]): BootImages {
+  return writeImages(kinds, (dir, raw) => {
+    const file = join(dir, `${basename(raw)}.qcow2`);
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, file]);
+    return { file, format: 'qcow2' };
+  });
+}
+
+function writeImages(
+  kinds: readonly BootSectorKind[],
+  publish: (dir: string, raw: string) => { readonly file: string; readonly format: 'raw' | 'qcow2' },
+): BootImages {
   const dir = mkdtempSync(join(tmpdir(), 'vmlet-boot-'));
   const images = kinds.map((kind): NodeImage => {
-    const file = join(dir, `${kind}.raw`);
-    writeFileSync(file, makeBootDisk(kind));
-    return { name: bootImage(kind), file, format: 'raw' };
+    const raw = join(dir, `${kind}.raw`);
+    writeFileSync(raw, makeBootDisk(kind));
+    return { name: bootImage(kind), ...publish(dir, raw) };
   });
-  return { images, [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }) };
+  const files = images.flatMap((image) => ('file' in image ? [image.file] : []));
+  return { images, files, [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
 /** The name under which a node of these tests knows a boot sector. */
