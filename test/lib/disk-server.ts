@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { listenInTest } from './test-server.ts';
 
 /** Answers one request. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -22,7 +20,6 @@ export interface DiskServer {
 export async function startDiskServer(address = '127.0.0.1'): Promise<DiskServer> {
   const answers = new Map<string, Answer>();
   const requests: { path: string; headers: IncomingMessage['headers'] }[] = [];
-  const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     const path = request.url ?? '';
     requests.push({ path, headers: request.headers });
@@ -30,23 +27,11 @@ export async function startDiskServer(address = '127.0.0.1'): Promise<DiskServer
     if (answer) answer(request, response);
     else response.writeHead(404).end('no');
   });
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => undefined); // the client may go away whenever it likes
-  });
-  server.listen(0, address);
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  });
+  const { host, connections } = await listenInTest(server, address);
   return {
-    url: `http://${address}:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}`,
     requests,
     answer: (path, answer) => void answers.set(path, Buffer.isBuffer(answer) ? (_request, response) => void response.end(answer) : answer),
-    connections: () => sockets.size,
+    connections,
   };
 }

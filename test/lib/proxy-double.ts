@@ -1,7 +1,6 @@
-import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { connect, type Socket } from 'node:net';
+import { listenInTest } from './test-server.ts';
 
 /** What a proxy does beside passing on. */
 export interface ProxyFields {
@@ -25,13 +24,7 @@ export interface ProxyDouble {
 /** Starts a proxy; closed when the running test ends. */
 export async function startProxy({ credentials, answer, names }: ProxyFields): Promise<ProxyDouble> {
   const asked: string[] = [];
-  const sockets = new Set<Socket>();
   const wanted = credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
-  const track = (socket: Socket): void => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => undefined); // either side may go away whenever it likes
-  };
   const whereIs = (host: string): string => names[host] ?? (/^[0-9.]+$/.test(host) ? host : '0.0.0.0');
 
   const server = createServer((incoming, outgoing) => {
@@ -50,7 +43,6 @@ export async function startProxy({ credentials, answer, names }: ProxyFields): P
     incoming.pipe(onward);
     return undefined;
   });
-  server.on('connection', track);
   server.on('connect', (incoming, socket: Socket) => {
     asked.push(`CONNECT ${incoming.url}`);
     if (answer === 'silent') return void socket.resume().once('end', () => socket.destroy());
@@ -59,18 +51,11 @@ export async function startProxy({ credentials, answer, names }: ProxyFields): P
     if (status !== 200) return void socket.end();
     const [host = '', port = ''] = (incoming.url ?? '').split(':');
     const onward = connect(Number(port), whereIs(host));
-    track(onward);
+    listening.track(onward);
     socket.pipe(onward).pipe(socket);
     onward.on('close', () => socket.destroy());
     socket.on('close', () => onward.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, asked, connections: () => sockets.size };
+  const listening = await listenInTest(server);
+  return { host: listening.host, asked, connections: listening.connections };
 }

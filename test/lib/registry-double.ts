@@ -1,8 +1,6 @@
-import { once } from 'node:events';
 import { createServer as createHttp, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createHttps, type ServerOptions } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { listenInTest } from './test-server.ts';
 
 /** A request that a double has seen, its body read. */
 export interface SeenRequest {
@@ -29,7 +27,6 @@ export interface RegistryDouble {
 export async function startDouble(tls?: ServerOptions): Promise<RegistryDouble> {
   const answers = new Map<string, DoubleAnswer>();
   const requests: SeenRequest[] = [];
-  const sockets = new Set<Socket>();
   const listener: RequestListener = (request, response) => {
     void request.toArray().then(
       (chunks: Buffer[]) => {
@@ -45,19 +42,6 @@ export async function startDouble(tls?: ServerOptions): Promise<RegistryDouble> 
     ); // the client may go away whenever it likes
   };
   const server = tls ? createHttps(tls, listener) : createHttp(listener);
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => undefined);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  });
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { host } = await listenInTest(server);
   return { host, url: `${tls ? 'https' : 'http'}://${host}`, requests, answer: (path, answer) => void answers.set(path, answer) };
 }
