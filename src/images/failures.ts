@@ -71,9 +71,14 @@ export function toVmletError(error: unknown, reference: string, storeDir: string
     );
   }
   if (isErrno(error, 'ENOSPC', 'EDQUOT') || (hasCode(error, 'DISK_FULL') && isErrno(error.cause, 'ENOSPC', 'EDQUOT'))) {
-    return new VmletError({ code: 'DISK_FULL', path: storeDir }, `image ${reference}: no space left in ${storeDir}`, { cause: error });
+    const message = `image ${reference}: no space left in ${storeDir}: remove images or pods, or make room otherwise`;
+    return new VmletError({ code: 'DISK_FULL', path: storeDir }, message, { cause: error });
   }
-  return error;
+  if (!(error instanceof VmletError)) return error;
+  const message = `image ${reference}: ${error.message}`;
+  if (error.facts.code === 'DISK_FULL') return new VmletError(error.facts, message, { cause: error });
+  const isOfNode = error.facts.code === 'INVALID' && error.facts.field !== 'image'; // whoever asks for the image cannot mend it
+  return isOfNode ? new VmletError({ code: 'PULL_FAILED', reference, reason: 'other' }, message, { cause: error }) : error;
 }
 
 function reasonOf({ kind, registryAway }: PullProblem): PullFailure {

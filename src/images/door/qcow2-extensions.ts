@@ -8,8 +8,8 @@ const maxExtensions = 64;
 /** Extensions that make a disk depend on something else, or QEMU work for what a base image has no use for. */
 const refused: ReadonlyMap<number, { readonly rule: string; readonly says: string }> = new Map([
   [0xe2792aca, { rule: 'backing-file', says: 'it names the format of a backing file' }],
-  [0x44415441, { rule: 'data-file', says: 'its data is in another file' }],
-  [0x0537be77, { rule: 'encryption', says: 'it is encrypted' }],
+  [0x44415441, { rule: 'data-file', says: 'its data is in another file; join them with qemu-img convert -O qcow2' }],
+  [0x0537be77, { rule: 'encryption', says: 'it is encrypted; publish it decrypted' }],
   [0x23852875, { rule: 'bitmaps', says: 'it has persistent bitmaps; drop them with qemu-img convert -O qcow2' }],
 ]);
 

@@ -69,7 +69,7 @@ const rules: readonly Rule[] = [
     says: 'it has a backing file; flatten it with qemu-img convert -O qcow2',
     holds: (h) => h.backingOffset === 0n && h.backingSize === 0,
   },
-  { name: 'encryption', says: 'it is encrypted', holds: (h) => h.cryptMethod === 0 },
+  { name: 'encryption', says: 'it is encrypted; publish it decrypted', holds: (h) => h.cryptMethod === 0 },
   {
     name: 'internal-snapshots',
     says: 'it has internal snapshots; drop them with qemu-img convert -O qcow2',
@@ -77,7 +77,7 @@ const rules: readonly Rule[] = [
   },
   {
     name: 'data-file',
-    says: 'its data is in another file',
+    says: 'its data is in another file; join them with qemu-img convert -O qcow2',
     holds: (h) => !has(h.incompatible, incompatible.dataFile) && !has(h.autoclear, autoclearRawDataFile),
   },
   {

@@ -36,7 +36,7 @@ export function readVhdxMetadata(region: Uint8Array): VhdxFacts {
     return found.offset;
   };
   if (items.has(parentLocator) || (bytes.u32(item('fileParameters') + 4) & hasParent) !== 0) {
-    throw new Refusal('backing-file', 'vhdx: it is based on another disk');
+    throw new Refusal('backing-file', 'vhdx: it is based on another disk; flatten it with qemu-img convert -O qcow2');
   }
   const blockBytes = BigInt(bytes.u32(item('fileParameters')));
   const sectorBytes = BigInt(bytes.u32(item('logicalSectorSize')));

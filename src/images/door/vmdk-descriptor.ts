@@ -20,7 +20,8 @@ const acceptedTypes: ReadonlySet<string> = new Set(['monolithicSparse', 'streamO
  */
 export function judgeDescriptor(region: Uint8Array, { declaredBytes, capacity }: DescriptorFacts): void {
   const all = Buffer.from(region.buffer, region.byteOffset, region.byteLength).toString('latin1');
-  if (/parentFileNameHint/i.test(all)) throw refusal('backing-file', 'it is based on another disk');
+  if (/parentFileNameHint/i.test(all))
+    throw refusal('backing-file', 'it is based on another disk; flatten it with qemu-img convert -O qcow2');
   const declared = all.slice(0, declaredBytes);
   const end = declared.indexOf('\0');
   const text = end === -1 ? declared : declared.slice(0, end);
@@ -47,7 +48,8 @@ function judgeEntries(lines: readonly string[]): void {
     throw refusal('vmdk-type', 'it must be of one file, monolithicSparse or streamOptimized; convert it with qemu-img convert -O qcow2');
   }
   const parents = valuesOf('parentCID');
-  if (parents.length !== 1 || parents[0]?.toLowerCase() !== 'ffffffff') throw refusal('backing-file', 'it is based on another disk');
+  if (parents.length !== 1 || parents[0]?.toLowerCase() !== 'ffffffff')
+    throw refusal('backing-file', 'it is based on another disk; flatten it with qemu-img convert -O qcow2');
 }
 
 function judgeExtents(lines: readonly string[], capacity: bigint): void {

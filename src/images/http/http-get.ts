@@ -91,7 +91,7 @@ export async function httpGet(get: GetRequest, signal: AbortSignal): Promise<Get
 function forbidden(url: URL, address: string): PullProblem {
   return new PullProblem(
     'address-forbidden',
-    `${shown(url)} leads to ${address}, which may not be connected to from there: name it in images.allowedNetworks if it may`,
+    `${shown(url)} leads to ${address}, which may not be connected to: name it in images.allowedNetworks if it may`,
   );
 }
 

@@ -41,7 +41,11 @@ export interface AnswerLimits {
   readonly nowMs?: number;
 }
 
-const usualHints: Readonly<Record<number, string>> = { 404: 'not found: check the url in images.sources' };
+const usualHints: Readonly<Record<number, string>> = {
+  401: 'user and password are missing or wrong: put them into the url in images.sources',
+  403: 'access is denied: check the url in images.sources, and the user and password in it',
+  404: 'not found: check the url in images.sources',
+};
 
 /** Decides what to do with an answer from `url` (RFC 9110). Throws `PullProblem`. */
 export function planAnswer(url: URL, head: AnswerHead, limits: AnswerLimits): AnswerPlan {

@@ -21,8 +21,13 @@ export function networkProblem(error: unknown, url: URL): PullProblem {
   if (notTls.has(code)) return new PullProblem('answer', `${where} does not speak TLS (${code}): are protocol and port right?`, options);
   const [wrong, hint] = certificateProblem(code) ?? [];
   if (wrong !== undefined) return new PullProblem('certificate', `${where}: ${wrong} (${code})${hint}`, options);
-  const what = isErrno(error, 'ECONNREFUSED') ? 'the connection is refused' : `the connection fails: ${printable(causeOf(error))}`;
-  return new PullProblem('connection', `${where}: ${what}`, options);
+  return new PullProblem('connection', `${where}: ${connectionProblem(error)}`, options);
+}
+
+function connectionProblem(error: unknown): string {
+  if (isErrno(error, 'ENOTFOUND', 'ENODATA', 'EAI_AGAIN'))
+    return `the host's name cannot be resolved (${error.code}): is it right, and does this node's DNS answer?`;
+  return isErrno(error, 'ECONNREFUSED') ? 'the connection is refused' : `the connection fails: ${printable(causeOf(error))}`;
 }
 
 function codeOf(error: unknown): string {

@@ -26,12 +26,14 @@ export function makeFreeSpace({ dir, minFreeBytes, kubeletRoot }: FreeSpaceOptio
     admit: async (bytes) => {
       const { bavail, bsize } = await statfs(dir);
       const free = bavail * bsize;
-      if (bytes > free) throw new VmletError({ code: 'DISK_FULL', path: dir }, `${dir}: ${bytes} bytes are wanted and ${free} are free`);
+      const problem = (kept: string): VmletError =>
+        new VmletError(
+          { code: 'DISK_FULL', path: dir },
+          `${dir}: ${bytes} bytes are wanted and ${free} are free${kept}; remove images or pods`,
+        );
+      if (bytes > free) throw problem('');
       if (free - bytes >= minFreeBytes || (await isSameFileSystem(dir, kubeletRoot))) return;
-      throw new VmletError(
-        { code: 'DISK_FULL', path: dir },
-        `${dir}: ${bytes} bytes are wanted and ${free} are free, of which images.minFree keeps ${minFreeBytes}; remove images or pods`,
-      );
+      throw problem(`, of which images.minFree keeps ${minFreeBytes}`);
     },
   };
 }

@@ -56,7 +56,9 @@ describe('what an answer means', () => {
 describe('answers that end the pull', () => {
   test.each<[string, Partial<AnswerHead>, { kind: string; registryAway: boolean }, RegExp]>([
     ['404', { status: 404 }, { kind: 'status', registryAway: false }, /status 404 \(not found: check the url in images\.sources\)/],
-    ['403', { status: 403 }, { kind: 'status', registryAway: false }, /status 403$/],
+    ['401', { status: 401 }, { kind: 'status', registryAway: false }, /status 401 \(user and password are missing or wrong: /],
+    ['403', { status: 403 }, { kind: 'status', registryAway: false }, /status 403 \(access is denied: /],
+    ['405', { status: 405 }, { kind: 'status', registryAway: false }, /status 405$/],
     ['206', { status: 206 }, { kind: 'status', registryAway: false }, /status 206/],
     ['500', { status: 500 }, { kind: 'status', registryAway: true }, /status 500/],
     ['503', { status: 503 }, { kind: 'status', registryAway: true }, /status 503/],

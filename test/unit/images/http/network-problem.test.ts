@@ -12,7 +12,8 @@ describe('what an error of the network means', () => {
   test.each<[Error, string, boolean, RegExp]>([
     [failure('ECONNREFUSED'), 'connection', true, /the connection is refused/],
     [failure('ECONNRESET'), 'connection', true, /the connection fails: text of ECONNRESET/],
-    [failure('ENOTFOUND'), 'connection', true, /the connection fails/],
+    [failure('ENOTFOUND'), 'connection', true, /the host's name cannot be resolved \(ENOTFOUND\)/],
+    [failure('EAI_AGAIN'), 'connection', true, /the host's name cannot be resolved \(EAI_AGAIN\)/],
     [failure('HPE_HEADER_OVERFLOW'), 'answer', false, /header fields that are too large/],
     [failure('HPE_INVALID_CONSTANT'), 'answer', false, /what is no HTTP \(HPE_INVALID_CONSTANT\)/],
     [failure('HPE_INVALID_EOF_STATE'), 'connection', true, /the connection fails/],
