@@ -49,6 +49,14 @@ export const configSchema = z.strictObject({
       timeout: durationMs.default(60_000).describe('longest run of one plugin'),
     })
     .prefault({}),
+  network: z
+    .strictObject({
+      antiSpoofing: z
+        .boolean()
+        .default(true)
+        .describe('drops what a guest sends with a MAC or IP address that is not the pod’s; a change counts from a VM’s next start on'),
+    })
+    .prefault({}),
   console: z
     .strictObject({
       maxBacklog: bytes

@@ -106,11 +106,12 @@ function imagesOptions({ stateDir, images }: Config): Parameters<typeof makeImag
   };
 }
 
-function networkOptions({ stateDir, runtimeDir, cni }: Config): Parameters<typeof makeNetwork>[0] {
+function networkOptions({ stateDir, runtimeDir, network, cni }: Config): Parameters<typeof makeNetwork>[0] {
   return {
     netnsDir: '/run/netns',
     stateDir: join(stateDir, 'network'),
     runtimeDir: join(runtimeDir, 'network'),
+    antiSpoofing: network.antiSpoofing,
     cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout },
   };
 }

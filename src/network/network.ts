@@ -13,13 +13,14 @@ import { openCniDirectory } from './cni-directory.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
 import { makeDhcp } from './dhcp.ts';
-import { joinTap, makeTap, removeTap } from './joint.ts';
+import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import type { Parts } from './parts.ts';
 import { recover } from './recovery.ts';
 import { tearDown } from './teardown.ts';
 
 export type { AttachRequest } from './attach-request.ts';
+export type { TapRequest } from './joint.ts';
 
 /** How pod networks are made. */
 export interface NetworkOptions {
@@ -29,6 +30,8 @@ export interface NetworkOptions {
   readonly stateDir: string;
   /** Directory of the DHCP servers' files, lost with a reboot; made 0700. */
   readonly runtimeDir: string;
+  /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs, from each VM's next start on; default true. */
+  readonly antiSpoofing?: boolean;
   readonly cni: {
     /** Where the node's network configuration is, `/etc/cni/net.d`. */
     readonly confDir: string;
@@ -58,11 +61,11 @@ export interface Network {
   readonly isAlive: (sandboxId: string) => Promise<boolean>;
   /** Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. */
   readonly detach: (sandboxId: string, signal: AbortSignal) => Promise<void>;
-  /** Makes the VM's tap in the host's namespace, owned by the VM's uid, down; a leftover of the same name is replaced. */
-  readonly makeTap: (tap: string, uid: number, signal: AbortSignal) => Promise<void>;
+  /** Makes the VM's taps in the host's namespace, owned by the VM's uid, down; leftovers of the same names are replaced. */
+  readonly makeTap: (request: TapRequest, signal: AbortSignal) => Promise<void>;
   /**
-   * Moves the tap into the pod's netns and on a bridge with the CNI's interface, whose address and MAC now belong to the guest, and
-   * starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
+   * Moves the VM's taps, named after the first, into the pod's netns and each on a bridge with the CNI's interface, whose address and MAC
+   * now belong to the guest, and starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
    * point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
@@ -74,7 +77,7 @@ export interface Network {
    */
   readonly counters: (sandboxId: string) => Promise<readonly NicCounters[] | undefined>;
   /**
-   * Removes the tap from wherever it is; one that is gone is fine. Ends DHCP too, unless another tap has been joined meanwhile: that
+   * Removes the VM's taps from wherever they are; those that are gone are fine. Ends DHCP too, unless another tap has been joined meanwhile: that
    * of a newer VM. The CNI's interface stays on its bridge until `detach`.
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
@@ -95,7 +98,7 @@ export async function makeNetwork(
   options: NetworkOptions,
   deps: { readonly log: Log; readonly openRecords?: OpenRecords },
 ): Promise<Network> {
-  const { netnsDir, stateDir, runtimeDir, cni: cniOptions } = options;
+  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, cni: cniOptions } = options;
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
@@ -106,7 +109,7 @@ export async function makeNetwork(
   ]);
   const { confDir, binDirs, pollMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
-  const parts: Parts = { records, namespaces, cni, directory, dhcp, log };
+  const parts: Parts = { records, namespaces, cni, directory, dhcp, antiSpoofing, log };
   const mutex = makeKeyedMutex();
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -13,5 +13,7 @@ export interface Parts {
   readonly cni: Cni;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
+  /** Whether frames of guests are dropped whose sender is not theirs. */
+  readonly antiSpoofing: boolean;
   readonly log: Log;
 }

@@ -1,7 +1,7 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { removeLink, restoreLink } from './joint.ts';
+import { removeTaps, restoreLink } from './joint.ts';
 import type { Parts } from './parts.ts';
 
 interface Failure {
@@ -38,7 +38,7 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   const isAlive = await namespaces.isAlive(netnsPath);
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
-    await step('remove the tap', async () => removeLink(parts, isAlive ? netnsPath : undefined, joint.tap, signal));
+    await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
     if (isAlive) await restoreLink(parts, record, signal).catch((error: unknown) => logRestore(parts, record, error));
   }
   const failed = await cni.del(
