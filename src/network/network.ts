@@ -12,6 +12,7 @@ import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-rec
 import { openCniDirectory } from './cni-directory.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
+import { watchDhcp } from './dhcp-watch.ts';
 import { makeDhcp } from './dhcp.ts';
 import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
@@ -32,6 +33,8 @@ export interface NetworkOptions {
   readonly runtimeDir: string;
   /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs, from each VM's next start on; default true. */
   readonly antiSpoofing?: boolean;
+  /** How often it is seen whether DHCP servers of running VMs are alive, milliseconds; default 1 000. */
+  readonly dhcpWatchMs?: number;
   readonly cni: {
     /** Where the node's network configuration is, `/etc/cni/net.d`. */
     readonly confDir: string;
@@ -71,6 +74,8 @@ export interface Network {
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /** The process that serves a sandbox's network beside the VM (its DHCP server), as recorded; `undefined` for none. */
   readonly helperPid: (sandboxId: string) => number | undefined;
+  /** Tells of each sandbox whose helper has died and been replaced. The listener must return at once. Answers a function that unsubscribes. */
+  readonly onHelperReplaced: (listener: (sandboxId: string) => void) => () => void;
   /**
    * Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` where they cannot be had: no VM
    * is joined, or its network has no DHCP server (IPv6 alone).
@@ -98,7 +103,7 @@ export async function makeNetwork(
   options: NetworkOptions,
   deps: { readonly log: Log; readonly openRecords?: OpenRecords },
 ): Promise<Network> {
-  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, cni: cniOptions } = options;
+  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, cni: cniOptions } = options;
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
@@ -111,10 +116,24 @@ export async function makeNetwork(
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
   const parts: Parts = { records, namespaces, cni, directory, dhcp, antiSpoofing, log };
   const mutex = makeKeyedMutex();
+  const listeners = new Set<(sandboxId: string) => void>();
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
     return await work();
+  }
+
+  const replaced = (sandboxId: string): void => listeners.forEach((listener) => listener(sandboxId));
+  const watch = watchDhcp({ periodMs: dhcpWatchMs, longestPauseMs: 60_000 }, { parts, underLock, replaced });
+
+  async function joinAndWatch(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    await joinTap(parts, sandboxId, tap, signal);
+    watch.begin(sandboxId);
+  }
+
+  async function removeUnwatched(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    if (records.get(sandboxId)?.joint?.tap === tap) watch.end(sandboxId);
+    await removeTap(parts, sandboxId, tap, signal);
   }
 
   return {
@@ -126,14 +145,27 @@ export async function makeNetwork(
       const record = records.get(sandboxId);
       return record !== undefined && namespaces.isAlive(record.netnsPath);
     },
-    detach: async (sandboxId, signal) => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
+    detach: async (sandboxId, signal) => {
+      watch.end(sandboxId);
+      await underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal);
+    },
     makeTap,
-    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
+    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
     helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
-    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
-    recover: async (live, signal) => recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal),
-    close: directory.close,
+    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal),
+    onHelperReplaced: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    recover: async (live, signal) => {
+      await recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal);
+      for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
+    },
+    close: () => {
+      watch.close();
+      directory.close();
+    },
   };
 }
 
