@@ -31,10 +31,12 @@ describe('a VM on two networks', () => {
         const delegates = [{ ...plugin, name: conflist.name, mtu: 1400 }, other];
         return { ...conflist, plugins: [{ type: 'several', delegates }] };
       },
+      // Two vCPUs that are emulated need more beside the guest's memory, most of all once it has started a second time.
+      config: { vm: { overhead: '224Mi' } },
       kubelet: { nodeDns: { servers: ['10.88.7.1'], searches: ['shop.example'], options: [] } },
     });
     addPlugin(node.network, 'several', `exec ${process.execPath} ${join(import.meta.dirname, '..', 'node', 'several-networks.ts')}`);
-    const pod = vmPod({ name: 'web-0', image, memory: '256Mi', spec: twoCpus });
+    const pod = vmPod({ name: 'web-0', image, spec: twoCpus });
     running = await waitFor(async () => runPod(node.kubelet, pod).catch(() => undefined), { timeoutMs: 60_000, what: 'pod' });
     names = serveNames(node);
     await untilLogged(logPath(), /login:/, bootMs);
@@ -172,7 +174,7 @@ describe('a VM on two networks', () => {
 
 /** Two vCPUs, so that interfaces have two queues. */
 const twoCpus = {
-  containers: [{ name: 'vm', image, resources: { limits: { memory: '256Mi', cpu: '2' } } }],
+  containers: [{ name: 'vm', image, resources: { limits: { memory: '384Mi', cpu: '2' } } }],
 };
 
 /** Bits of virtio-net's features (virtio 1.2, section 5.1.3). */
