@@ -7,25 +7,11 @@ cd "$(dirname "$0")/.."
 # What vmlet and its tests run: the hypervisor, the network's programs, and what the guest images are built with.
 packages="libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios
 containernetworking-plugins iproute2 iptables nftables dnsmasq-base util-linux procps
-genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl"
+genisoimage e2fsprogs fdisk mtools dosfstools syslinux syslinux-common kmod cpio busybox-static binutils ca-certificates curl xz-utils
+docker-registry openssl"
 
-missing=""
 # shellcheck disable=SC2086 # the list is split on purpose
-installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package} ' $packages 2>/dev/null || true)"
-for package in $packages; do
-  case "$installed" in *" ii $package "*) ;; *) missing="$missing $package" ;; esac
-done
-if [ -n "$missing" ]; then
-  if [ "$(id -u)" != 0 ]; then
-    echo "setup: these packages are missing, run as root: apt-get install$missing" >&2
-    exit 1
-  fi
-  echo "setup: installing Debian packages:$missing"
-  apt-get update -q >/dev/null
-  # A service that the packages would start is not wanted: vmlet runs its own libvirtd.
-  # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $missing >/dev/null
-fi
+sh scripts/install-packages.sh setup $packages
 
 stamp=node_modules/.setup-done
 want=$(sha256sum package-lock.json | cut -d" " -f1)-$(uname -m)

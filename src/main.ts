@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { ConfigError, defaultConfigFile, defaultDropInDir, loadConfig, type Config } from './config/config.ts';
+import { ConfigError, defaultConfigFile, defaultDropInDir, loadConfig, loadMappings, type Config } from './config/config.ts';
 import { runDaemon } from './daemon/daemon.ts';
 import { messageOf } from './lib/errno.ts';
 import { vmletVersion } from './lib/version.ts';
@@ -46,6 +46,7 @@ async function run(flags: Flags, fileRequired: boolean): Promise<number> {
       environment: process.env,
       settings: flags.set,
     });
+    if (flags.checkConfig) loadMappings(config.images);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`vmlet: ${error.message}\n`);
@@ -56,11 +57,11 @@ async function run(flags: Flags, fileRequired: boolean): Promise<number> {
     return 0;
   }
   try {
-    await runDaemon(config, stopSignal());
+    await runDaemon(config, stopSignal(), { onReload: (listener) => void process.on('SIGHUP', listener) });
     return 0;
   } catch (error) {
     process.stderr.write(`vmlet: ${messageOf(error)}\n`);
-    return failed;
+    return error instanceof ConfigError ? misused : failed;
   }
 }
 

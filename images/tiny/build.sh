@@ -14,23 +14,12 @@ step() { echo "tiny: $*"; }
 
 step "packages"
 debs=$work/debs unpacked=$work/unpacked
-mkdir "$debs" "$unpacked"
-wanted=() missing=()
-while read -r from name version; do
-  [ "$from" = deb ] || continue
-  file=${name}_${version//:/%3a}_amd64.deb
-  wanted+=("$file")
-  [ -f "$downloads/$file" ] || missing+=("$name=$version")
-done <"$packages"
-if [ ${#missing[@]} != 0 ]; then
-  step "downloading ${missing[*]}"
-  (cd "$debs" && apt-get -q -o APT::Sandbox::User=root download "${missing[@]}" >/dev/null)
-  mv "$debs"/*.deb "$downloads/"
-fi
+mkdir "$unpacked"
+../download.sh "$packages" "$downloads" "$debs" | sed 's/^/tiny: /'
 # Packages name their files with and without /usr: here all of them land under /usr, as on an installed system.
 for dir in bin lib lib64 sbin; do mkdir -p "$unpacked/usr/$dir" && ln -s "usr/$dir" "$unpacked/$dir"; done
-for deb in "${wanted[@]}"; do
-  dpkg-deb --fsys-tarfile "$downloads/$deb" | tar -x -C "$unpacked" --keep-directory-symlink --exclude='./usr/share'
+for deb in "$debs"/*.deb; do
+  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$unpacked" --keep-directory-symlink --exclude='./usr/share'
 done
 version=$(cd "$unpacked/boot" && ls -d vmlinuz-*)
 version=${version#vmlinuz-}

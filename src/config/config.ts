@@ -2,11 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { isErrno, messageOf } from '../lib/errno.ts';
+import { ConfigError } from './config-error.ts';
 import { environmentLayers } from './environment.ts';
 import { leafLayer, mergeLayers, parseLayer, type Layer, type Merged, type Problem } from './layers.ts';
 import { configSchema, type Config } from './schema.ts';
 
+export { ConfigError } from './config-error.ts';
 export type { Config } from './schema.ts';
+export { loadMappings, type Mapping, type Mappings, type Shadowed } from './mappings.ts';
 export { renderConfigDocs } from './docs.ts';
 export { parseListen } from './values.ts';
 
@@ -26,15 +29,9 @@ export interface ConfigSources {
 export const defaultConfigFile = '/etc/vmlet/config.yaml';
 export const defaultDropInDir = '/etc/vmlet/conf.d';
 
-/** All that is wrong with the configuration, each with its key and where it was set. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(['the configuration is not valid:', ...problems.map(formatProblem)].join('\n  '));
-    this.problems = problems;
-  }
+/** The configuration of a node that sets nothing. */
+export function defaultConfig(): Config {
+  return configSchema.parse({});
 }
 
 /** Reads, merges and checks the configuration. Throws `ConfigError` with all problems at once. */
@@ -98,8 +95,4 @@ function sourceOf(path: readonly string[], merged: Merged): string {
     if (source !== undefined) return source;
   }
   return 'defaults';
-}
-
-function formatProblem(problem: Problem): string {
-  return `${problem.source}: ${problem.key === '' ? '' : `${problem.key}: `}${problem.message}`;
 }

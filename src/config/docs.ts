@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 import { configKeys, shapeOf, variableOf } from './environment.ts';
+import { mappingFileSchema } from './images.ts';
 import { configSchema } from './schema.ts';
 
 /** The page docs/configuration.md, made from the schema. */
 export function renderConfigDocs(): string {
   const defaults = configSchema.parse({});
+  const mapping = mappingFileSchema.shape;
   const rows = configKeys().map((path) => {
     const value = path.reduce<unknown>((tree, key) => (tree as Record<string, unknown>)[key], defaults);
     const shown = value === undefined ? '' : `\`${JSON.stringify(value)}\``;
@@ -26,12 +28,9 @@ export function renderConfigDocs(): string {
     '| --- | --- | --- | --- |',
     ...rows,
     '',
-    'An entry of `images.sources` has these keys:',
-    '',
-    '| key | meaning |',
-    '| --- | --- |',
-    ...sourceRows(),
-    '',
+    ...table('An entry of `images.sources`', mapping.sources.unwrap().element),
+    ...table('A profile in `images.transports`', mapping.transports.unwrap().valueType),
+    ...table('A file of `images.mappingDir`', mappingFileSchema),
   ].join('\n');
 }
 
@@ -43,7 +42,15 @@ function descriptionOf(path: readonly string[]): string {
   return schemaAt(path)?.description ?? '';
 }
 
-function sourceRows(): string[] {
-  const list = configSchema.shape.images.unwrap().shape.sources.unwrap();
-  return Object.entries(list.element.shape).map(([key, schema]) => `| \`${key}\` | ${schema.description ?? ''} |`);
+function table(what: string, { shape }: { readonly shape: Readonly<Record<string, z.ZodType>> }): string[] {
+  const rows = Object.entries(shape).map(([key, schema]) => {
+    const byDefault: unknown = schema.safeParse(undefined).data;
+    return `| \`${key}\` | ${isShown(byDefault) ? `\`${JSON.stringify(byDefault)}\`` : ''} | ${schema.description ?? ''} |`;
+  });
+  return [`${what} has these keys:`, '', '| key | default | meaning |', '| --- | --- | --- |', ...rows, ''];
+}
+
+/** An empty list or mapping says nothing in a table. */
+function isShown(value: unknown): boolean {
+  return value !== undefined && !(typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 }

@@ -4,7 +4,7 @@ import { serveCri, type CallHooks, type CriServer } from './server.ts';
 import { renderSupport } from './support-docs.ts';
 import { makeTable, type CriTable } from './table.ts';
 
-export type { CriDeps } from './deps.ts';
+export type { CriDeps, Space } from './deps.ts';
 export type { CallHooks, CriServer } from './server.ts';
 
 /** The table of all methods of CRI v1 on raw bytes, bound to the rooms. */

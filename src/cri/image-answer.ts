@@ -10,13 +10,13 @@ import type { FieldSupport } from './support.ts';
  */
 const imageUid = 107n;
 
-/** An image as CRI tells it; `size` in bytes on disk. */
+/** An image as CRI tells it; `size` in bytes on disk, never 0, which a kubelet takes for an error. */
 export function imageToProto(image: Image): MessageInitShape<typeof ImageSchema> {
   return {
     id: image.id,
     repoTags: [...image.repoTags],
     repoDigests: [...image.repoDigests],
-    size: BigInt(image.sizeBytes),
+    size: BigInt(Math.max(image.allocatedBytes, 1)),
     uid: { value: imageUid },
     spec: { image: image.id },
     pinned: image.pinned,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import type { Log } from '../lib/log.ts';
-import { VmletError, type ErrorCode, type ErrorFacts } from '../model/errors.ts';
+import { VmletError, type ErrorCode, type PullFailure } from '../model/errors.ts';
 
 /** The one table from errors to gRPC status. Codes are those a kubelet acts on; see docs/cri-support.md. */
 const codes: Readonly<Record<ErrorCode, status>> = {
@@ -43,12 +43,15 @@ export function serviceError(code: status, details: string): ServiceError {
   return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
 }
 
-function textOf(error: VmletError): string {
-  return registryAway(error.facts) ? `RegistryUnavailable: ${error.message}` : error.message;
-}
+/** What the kubelet looks for at the beginning of a failed pull's text (k8s.io/cri-api, pkg/errors). */
+const pullWords: Readonly<Record<PullFailure, string>> = {
+  'registry-away': 'RegistryUnavailable: ',
+  signature: 'SignatureValidationFailed: ',
+  other: '',
+};
 
-function registryAway(facts: ErrorFacts): boolean {
-  return facts.code === 'PULL_FAILED' && facts.registryAway;
+function textOf({ facts, message }: VmletError): string {
+  return facts.code === 'PULL_FAILED' ? `${pullWords[facts.reason]}${message}` : message;
 }
 
 function causeOf(error: unknown): string | undefined {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeCgroups } from '../cgroup/cgroup.ts';
-import type { Config } from '../config/config.ts';
+import { loadMappings, type Config } from '../config/config.ts';
 import type { CriDeps } from '../cri/cri.ts';
 import { makeGuest } from '../guest/guest.ts';
 import { makeHypervisor, type HypervisorService } from '../hypervisor/hypervisor.ts';
@@ -14,7 +14,9 @@ import { makeVolumes } from '../volumes/volumes.ts';
 import { openDecorated, undecorated, type Decorate } from './decorate.ts';
 import type { Hooks } from './hooks.ts';
 import { progressLog } from './progress-log.ts';
+import { imagesOptions } from './images-options.ts';
 import { overheadBytes } from './overhead.ts';
+import { makeRootDiskSpace, type RootDiskSpace } from './root-disk-space.ts';
 
 /** All objects of a daemon, built by hand and not started. */
 export interface Parts {
@@ -22,6 +24,7 @@ export interface Parts {
   readonly images: ClosableImages;
   readonly network: Network;
   readonly pods: PodsService;
+  readonly rootDisks: RootDiskSpace;
   readonly cri: CriDeps;
 }
 
@@ -48,7 +51,7 @@ export async function compose(config: Config, { bootId, log, hooks, decorate = u
   );
   const cgroups = decorate('cgroups', await makeCgroups({ driver: config.cgroupDriver }));
   const imagesDeps = { ...named('images'), ...opening, hooks: hooks.pulls, onProgress: progressLog(named('images').log) };
-  const images = decorate('images', await makeImages(imagesOptions(config), imagesDeps));
+  const images = decorate('images', await makeImages(imagesOptions(config, loadMappings(config.images)), imagesDeps));
   const network = decorate('network', await makeNetwork(networkOptions(config), { ...named('network'), ...opening }));
   const logs = decorate('logs', makeLogs({ maxBacklogBytes: config.console.maxBacklog }, named('logs')));
   const volumes = decorate('volumes', makeVolumes());
@@ -70,9 +73,11 @@ export async function compose(config: Config, { bootId, log, hooks, decorate = u
     },
     { hypervisor, cgroups, images, network, volumes, guest, logs, ...named('pods'), ...opening },
   );
+  const rootDisks = await makeRootDiskSpace(stateDir, named('daemon').log);
   const runtime: CriDeps['runtime'] = {
     runtimeCondition: hypervisor.condition,
     networkCondition: network.condition,
+    rootDiskSpace: rootDisks.latest,
     cgroupDriver: cgroups.driver,
     info: () => ({
       stateDir,
@@ -82,7 +87,7 @@ export async function compose(config: Config, { bootId, log, hooks, decorate = u
       cgroupVersion: cgroups.version,
     }),
   };
-  return { hypervisor, images, network, pods, cri: { pods, images, runtime, ...named('cri') } };
+  return { hypervisor, images, network, pods, rootDisks, cri: { pods, images, runtime, ...named('cri') } };
 }
 
 function hypervisorOptions(config: Config, bootId: string): Parameters<typeof makeHypervisor>[0] {
@@ -96,22 +101,12 @@ function hypervisorOptions(config: Config, bootId: string): Parameters<typeof ma
   };
 }
 
-function imagesOptions({ stateDir, images }: Config): Parameters<typeof makeImages>[0] {
-  return {
-    storeDir: join(stateDir, 'images'),
-    sources: images.sources,
-    maxBytes: images.maxBytes,
-    maxVirtualBytes: images.maxVirtualSize,
-    stallTimeoutMs: images.stallTimeout,
-  };
-}
-
 function networkOptions({ stateDir, runtimeDir, network, cni }: Config): Parameters<typeof makeNetwork>[0] {
   return {
     netnsDir: '/run/netns',
     stateDir: join(stateDir, 'network'),
     runtimeDir: join(runtimeDir, 'network'),
     antiSpoofing: network.antiSpoofing,
-    cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout },
+    cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout, cacheDir: cni.cacheDir },
   };
 }

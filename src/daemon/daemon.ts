@@ -12,6 +12,7 @@ import type { Decorate } from './decorate.ts';
 import { hooksOf } from './hooks.ts';
 import { lockInstance } from './instance-lock.ts';
 import { makeLogger } from './logger.ts';
+import { reloadImages } from './reload.ts';
 import { makePhase, nodeStateOf, startMetrics } from './metering.ts';
 
 /** Longest wait for libvirtd and the probe of QEMU before recovery; Status then tells what is missing. */
@@ -26,6 +27,8 @@ export interface Variation {
   readonly decorate?: Decorate;
   /** Default: the kernel's (proc(5), random/boot_id). */
   readonly bootId?: string;
+  /** Calls its listener when the configuration's own files (mappings, policies) shall be read again, as SIGHUP asks. */
+  readonly onReload?: (listener: () => void) => void;
 }
 
 /**
@@ -43,6 +46,8 @@ export async function runDaemon(config: Config, stop: AbortSignal, variation: Va
   const phase = makePhase(metrics, stop);
   const parts = await compose(config, { bootId, log, hooks, decorate: variation.decorate });
   ends.defer(async () => ending(log, 'images', parts.images.close()));
+  ends.use(parts.rootDisks);
+  variation.onReload?.(() => reloadImages(config, parts.images, log));
   ends.defer(() => parts.network.close());
   ends.defer(async () => ending(log, 'hypervisor', parts.hypervisor.close()));
   const metricsServer = await startMetrics(config.metrics.listen, metrics, nodeStateOf(parts, phase), log);
@@ -56,6 +61,8 @@ export async function runDaemon(config: Config, stop: AbortSignal, variation: Va
     const server = await startCriServer({ socketPath: config.socket }, parts.cri, hooks.calls);
     phase.serving();
     ends.defer(async () => ending(log, 'CRI server', server.stop(stopGraceMs)));
+    // First of all: a pull that its caller's end cancels loses what has arrived, one that the daemon's end cancels keeps it.
+    ends.defer(async () => ending(log, 'pulls', parts.images.close()));
   } catch (error) {
     if (!stop.aborted) throw error;
   }

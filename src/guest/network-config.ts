@@ -20,7 +20,7 @@ export function networkConfig({ interfaces, dns }: GuestNetwork): object {
 }
 
 function ethernet(guest: GuestInterface, dns: DnsConfig): object {
-  const routes = guest.routes.map((route) => routeEntry(route, guest));
+  const routes = guest.routes.flatMap((route) => told(route)).map((route) => routeEntry(route, guest));
   const search = dns.searches.map((domain) => domain.replace(/(?<=.)\.$/, ''));
   const nameservers = {
     ...(dns.servers.length > 0 ? { addresses: dns.servers } : {}),
@@ -37,6 +37,15 @@ function ethernet(guest: GuestInterface, dns: DnsConfig): object {
     ...(routes.length > 0 ? { routes } : {}),
     ...(Object.keys(nameservers).length > 0 ? { nameservers } : {}),
   };
+}
+
+/**
+ * cloud-init before 23.1 (Debian 12 has 22.4.2) writes `::/0` as `::/64` wherever it does not hand the document on to netplan
+ * (canonical/cloud-init pull request 1973): the two halves of the default route go with it. `gateway6` would do too, but later versions
+ * warn that it is deprecated.
+ */
+function told(route: InterfaceRoute): readonly InterfaceRoute[] {
+  return [route, ...(route.destination === '::/0' ? ['::/1', '8000::/1'].map((destination) => ({ ...route, destination })) : [])];
 }
 
 /** A route over a gateway that no address's network holds (`169.254.1.1` for a /32) needs `on-link`, or the kernel refuses it. */

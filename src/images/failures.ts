@@ -1,5 +1,5 @@
 import { isErrno } from '../lib/errno.ts';
-import { hasCode, VmletError } from '../model/errors.ts';
+import { hasCode, VmletError, type PullFailure } from '../model/errors.ts';
 
 /** Why bytes could not be had: what a caller, a log reader and a test can tell apart. */
 export type PullProblemKind =
@@ -57,7 +57,7 @@ export class Refusal extends Error {
 /** The error that leaves the room for a failed pull of `reference`; what is not known here (an abort, a bug) stays as it is. */
 export function toVmletError(error: unknown, reference: string, storeDir: string): unknown {
   if (error instanceof PullProblem) {
-    return new VmletError({ code: 'PULL_FAILED', reference, registryAway: error.registryAway }, `image ${reference}: ${error.message}`, {
+    return new VmletError({ code: 'PULL_FAILED', reference, reason: reasonOf(error) }, `image ${reference}: ${error.message}`, {
       cause: error,
     });
   }
@@ -74,4 +74,9 @@ export function toVmletError(error: unknown, reference: string, storeDir: string
     return new VmletError({ code: 'DISK_FULL', path: storeDir }, `image ${reference}: no space left in ${storeDir}`, { cause: error });
   }
   return error;
+}
+
+function reasonOf({ kind, registryAway }: PullProblem): PullFailure {
+  if (kind === 'signature') return 'signature';
+  return registryAway ? 'registry-away' : 'other';
 }

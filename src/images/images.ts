@@ -1,19 +1,33 @@
 import type { Log } from '../lib/log.ts';
+import { makeSpaceSampler } from '../lib/space-sampler.ts';
 import type { Image } from '../model/image.ts';
 import type { OpenRecords } from '../records/records.ts';
+import { makeConverter } from './door/convert.ts';
 import { makeDoor } from './door/door.ts';
 import type { Resolver } from './http/http-get.ts';
-import type { PullProgress } from './transfer/progress.ts';
-import { makePulls } from './pull.ts';
-import type { PullHooks } from './pull-hooks.ts';
-import { compileSources, type ImageSource } from './sources/source-map.ts';
+import { parseNetwork } from './http/address-rules.ts';
+import { makeIntake } from './intake.ts';
+import { makePartialFiles } from './partial-files.ts';
+import { makeFetchPart } from './part.ts';
+import { closingReason, makePulls, type PullRequest } from './pull.ts';
+import { countInspections, noHooks, type PullHooks } from './pull-hooks.ts';
+import { keyOf, parseReference } from './reference.ts';
+import { makeRegistry } from './registry/registry-pull.ts';
+import { makeNodePolicy } from './signature/node-policy.ts';
+import { makeOpenSource } from './sources/open-source.ts';
+import type { ForeignFormat } from './sources/origin.ts';
+import { makeOrigins, type SourcesInput } from './sources/source-map.ts';
+import { makeFreeSpace } from './store/free-space.ts';
 import { openStore } from './store/store.ts';
-import { makeUsageSampler } from './store/usage.ts';
 import { renewVerdicts } from './store/verdicts.ts';
+import type { PullProgress } from './transfer/progress.ts';
 
-export type { ImageSource } from './sources/source-map.ts';
+export type { ImageSource, SourcesInput } from './sources/source-map.ts';
+export type { RegistryAuth } from './registry/registry.ts';
 export type { PullHooks } from './pull-hooks.ts';
+export type { PullRequest } from './pull.ts';
 export type { PullProgress } from './transfer/progress.ts';
+export { diskReadings, verifyDiskFile, type Verdict, type VerifyOptions } from './verify/verify.ts';
 
 /** Space that the store uses, for CRI's ImageFsInfo. */
 export interface ImageFsUsage {
@@ -27,10 +41,10 @@ export interface ImageFsUsage {
 /** Disk images on this node: from a source through the door into the store. Reads answer from memory. */
 export interface Images {
   /**
-   * Makes the image that `reference` names present and answers it. One download per image however many callers; a caller that goes
-   * away cancels it only when nobody else waits. Errors: INVALID (unparsable or unmapped reference), PULL_FAILED, IMAGE_REFUSED, DISK_FULL.
+   * Makes the image that a reference names present and answers it. One download per content however many callers; a caller that goes
+   * away cancels it only when nobody else waits. Errors: INVALID (unparsable or forbidden reference), PULL_FAILED, IMAGE_REFUSED, DISK_FULL.
    */
-  readonly pull: (reference: string, signal: AbortSignal) => Promise<Image>;
+  readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<Image>;
   /** The image with this id, name with tag, name without tag (`:latest`), or digest reference; `undefined` when absent. Throws INVALID when unparsable. */
   readonly find: (reference: string) => Image | undefined;
   /** All images, in a stable order. */
@@ -40,6 +54,8 @@ export interface Images {
   /** Marks the image as the base of a VM's root disk until released. Idempotent by holder. Throws IMAGE_NOT_FOUND. */
   readonly hold: (imageId: string, containerId: string) => Image;
   readonly release: (imageId: string, containerId: string) => void;
+  /** Throws DISK_FULL when no further root disk should be made where no kubelet frees space (`images.minFree`). */
+  readonly admitDisk: () => Promise<void>;
   /** Space in use, sampled in the background at most a few seconds ago. */
   readonly usage: () => ImageFsUsage;
 }
@@ -48,14 +64,31 @@ export interface Images {
 export interface ImagesOptions {
   /** The store's own directory, made 0711. QEMU opens base images by path, so its parents must let every user pass (0711). */
   readonly storeDir: string;
-  /** `images.sources`. */
-  readonly sources: readonly ImageSource[];
-  /** Largest download. */
+  readonly sources: SourcesInput;
+  /** `images.registryHostsDir` */
+  readonly registryHostsDir: string;
+  /** `images.signaturePolicy` */
+  readonly signaturePolicy?: string | undefined;
+  /** Networks in CIDR form that any server may be in. */
+  readonly allowedNetworks: readonly string[];
+  /** Foreign formats that are converted. */
+  readonly convert: readonly ForeignFormat[];
+  /** Names of images that a kubelet shall not collect. */
+  readonly pinned: readonly string[];
+  /** Most downloads at a time, and most connections of each. */
+  readonly maxPulls: number;
+  readonly connections: number;
+  /** Largest download, and largest file that it unpacks to. */
   readonly maxBytes: number;
   /** Largest disk that a guest may see. */
   readonly maxVirtualBytes: number;
-  /** A download that makes no progress for this long fails, milliseconds. */
+  /** See `FreeSpaceOptions`. */
+  readonly minFreeBytes: number;
+  readonly kubeletRoot: string;
+  /** A download that makes no progress for this long is tried again, milliseconds. */
   readonly stallTimeoutMs: number;
+  /** When a download is tried again: attempts in a row without a byte, and the first and longest pause between them, milliseconds. */
+  readonly retry: { readonly maxAttempts: number; readonly baseMs?: number; readonly maxMs?: number };
   /** The program that judges disks; default `qemu-img`. */
   readonly qemuImg?: string;
   /** Whom it runs as; default nobody (65534). */
@@ -75,9 +108,11 @@ export interface ImagesDeps {
   readonly hooks?: PullHooks;
 }
 
-/** Images whose background work can be ended. */
+/** Images whose sources can change and whose background work can be ended. */
 export interface ClosableImages extends Images {
-  /** Cancels pulls under way and answers when nothing of them is left. */
+  /** Takes other mappings, and the signature policy's file as it is now. Throws INVALID and then changes nothing. */
+  readonly reload: (sources: SourcesInput) => void;
+  /** Cancels pulls under way, keeping what has arrived, and answers when all is at rest; takes no further ones. Idempotent. */
   readonly close: () => Promise<void>;
 }
 
@@ -86,19 +121,48 @@ export interface ClosableImages extends Images {
  * Throws INVALID for a source that cannot be, and the system's error when the directory cannot be used. Needs root.
  */
 export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Promise<ClosableImages> {
-  const { storeDir, maxBytes, maxVirtualBytes, stallTimeoutMs } = options;
-  const { qemuImg = 'qemu-img', inspectUser = { uid: 65_534, gid: 65_534 }, inspectTimeoutMs = 60_000 } = options;
-  const { log } = deps;
-  const sources = compileSources(options.sources);
-  const store = await openStore(storeDir, deps);
-  const door = makeDoor({ qemuImg, user: inspectUser, maxVirtualBytes, timeoutMs: inspectTimeoutMs });
+  const { storeDir, maxBytes, maxVirtualBytes, stallTimeoutMs, connections, minFreeBytes, kubeletRoot } = options;
+  const { qemuImg = 'qemu-img', inspectUser: user = { uid: 65_534, gid: 65_534 }, inspectTimeoutMs: timeoutMs = 60_000 } = options;
+  const { log, hooks = noHooks, resolver } = deps;
+  let originOf = makeOrigins(options.sources);
+  const pinned = new Set(options.pinned.map((name) => keyOf(parseReference(name))));
+  const store = await openStore(storeDir, { ...deps, isPinned: (key) => pinned.has(key) });
+  const { ingest } = store.layout;
+  const door = makeDoor({ qemuImg, user, maxFileBytes: maxBytes, maxVirtualBytes, timeoutMs });
   await renewVerdicts(store, door, log);
-  const usage = await makeUsageSampler(storeDir, usagePeriodMs, log);
-  const pulls = makePulls({ maxBytes, stallTimeoutMs }, { ...deps, store, door, sources });
+  const usage = await makeSpaceSampler(storeDir, usagePeriodMs, log);
+  const freeSpace = makeFreeSpace({ dir: storeDir, minFreeBytes, kubeletRoot });
+  const partials = await makePartialFiles(ingest, log);
+  const policy = makeNodePolicy(options.signaturePolicy);
+  const allowedNetworks = options.allowedNetworks.map(parseNetwork).filter((network) => network !== undefined);
+  const fetchPart = makeFetchPart(
+    { ingestDir: ingest, maxBytes, stallTimeoutMs, connections, retry: options.retry },
+    { ...deps, partials, reserve: freeSpace.admit, isClosing: (reason) => reason === closingReason, hooks },
+  );
+  const intake = makeIntake(options, {
+    store,
+    door: countInspections(hooks, door),
+    converter: makeConverter({ qemuImg, user, maxFileBytes: maxBytes, maxVirtualBytes }),
+    fetchPart,
+    log,
+  });
+  const pulls = makePulls({
+    store,
+    originOf: (reference) => originOf(reference),
+    openRegistry: makeRegistry(
+      { hostsDir: options.registryHostsDir, allowedNetworks, maxBytes },
+      { resolver, verifySignature: policy.verifySignature },
+    ),
+    openSource: makeOpenSource({ allowedNetworks, resolver }),
+    checkUnsigned: policy.checkUnsigned,
+    intake,
+    log,
+    hooks,
+  });
 
   return {
-    pull: async (reference, signal) => {
-      const image = await pulls.pull(reference, signal);
+    pull: async (request, signal) => {
+      const image = await pulls.pull(request, signal);
       await usage.refresh();
       return image;
     },
@@ -110,9 +174,15 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
     },
     hold: store.hold,
     release: store.release,
+    admitDisk: async () => freeSpace.admit(0),
     usage: () => ({ mountpoint: storeDir, ...usage.latest() }),
+    reload: (sources) => {
+      originOf = makeOrigins(sources);
+      policy.reload();
+    },
     close: async () => {
       usage[Symbol.dispose]();
+      partials[Symbol.dispose]();
       await pulls.close();
     },
   };

@@ -1,187 +1,176 @@
-import { open, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
-import { randomId } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
+import { shareDisposable, type SharedDisposable } from '../lib/shared-disposable.ts';
 import { makeSingleFlight } from '../lib/single-flight.ts';
-import { VmletError } from '../model/errors.ts';
 import type { Image } from '../model/image.ts';
-import type { Door } from './door/door.ts';
-import { download } from './transfer/download.ts';
-import { PullProblem, toVmletError } from './failures.ts';
-import type { Resolver } from './http/http-get.ts';
-import { digestOfText, imageIdOf, type NameRecord } from './store/image-record.ts';
-import { throttleProgress, type PullProgress } from './transfer/progress.ts';
-import { keyOf, parseReference, type Reference } from './reference.ts';
-import { countBytes, countPulls, noHooks, type PullHooks } from './pull-hooks.ts';
-import type { Origin, SourceMap } from './sources/source-map.ts';
-import type { Store } from './store/store.ts';
-import { hasQcow2Magic } from './door/qcow2-header.ts';
+import { toVmletError } from './failures.ts';
 import type { Validators } from './http/validators.ts';
+import type { Intake, Taken } from './intake.ts';
+import { namesFor } from './names.ts';
+import { countPulls, noHooks, type PullHooks } from './pull-hooks.ts';
+import { parseReference, type Reference } from './reference.ts';
+import type { OpenRegistry, RegistryAuth } from './registry/registry.ts';
+import type { OpenSource } from './sources/open-source.ts';
+import type { OriginOf } from './sources/origin.ts';
+import { imageIdOf } from './store/image-record.ts';
+import type { Store } from './store/store.ts';
+import { wantedOfFile, wantedOfLayers, type Wanted } from './wanted.ts';
 
-/** Bounds of one download. */
-export interface PullOptions {
-  readonly maxBytes: number;
-  readonly stallTimeoutMs: number;
+/** What a caller wants. */
+export interface PullRequest {
+  /** As the pod names it. */
+  readonly reference: string;
+  /** Credentials for a registry; a mapping has its own. */
+  readonly auth?: RegistryAuth | undefined;
 }
 
 /** What pulls work with. */
 export interface PullDeps {
   readonly store: Store;
-  readonly door: Door;
-  readonly sources: SourceMap;
+  /** The mappings that hold now. */
+  readonly originOf: OriginOf;
+  readonly openRegistry: OpenRegistry;
+  readonly openSource: OpenSource;
+  /** Throws `PullProblem` when the policy wants a signature for this name, which nothing but a registry can give. */
+  readonly checkUnsigned: (name: string) => Promise<void>;
+  readonly intake: Intake;
   readonly log: Log;
-  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  readonly resolver?: Resolver | undefined;
   readonly hooks?: PullHooks | undefined;
 }
 
 /** Pulls under way. */
 export interface Pulls {
   /** As `Images.pull`. */
-  readonly pull: (reference: string, signal: AbortSignal) => Promise<Image>;
-  /** Cancels what is under way and answers when it has been undone. */
+  readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<Image>;
+  /** Cancels what is under way, keeps what has arrived for the next start, and answers when all is at rest. */
   readonly close: () => Promise<void>;
 }
 
-interface Fetched {
-  readonly image: Image;
-  readonly validators: Validators;
+/** The reason of a pull that ends with the daemon: what has arrived is kept. */
+export const closingReason = new DOMException('the image store is closing', 'AbortError');
+
+/** What a reference turned out to mean. */
+interface Found {
+  readonly reference: Reference;
+  readonly wanted: Wanted;
+  /** Of the manifest; without one the disk's own digest is what `repo_digests` shows. */
+  readonly manifestDigest: string | undefined;
+  /** What the parts are had through: the download holds them too, for whoever began it may leave before the others. */
+  readonly connections: SharedDisposable;
 }
 
-/** Makes the pulls. One download an origin (address, format, digest) at a time, whatever the names that lead to it. */
-export function makePulls(options: PullOptions, deps: PullDeps): Pulls {
-  const { store, door, sources, log, hooks = noHooks } = deps;
+/** Makes the pulls. One download of a content at a time, whatever the names that lead to it. */
+export function makePulls(deps: PullDeps): Pulls {
+  const { store, originOf, openRegistry, openSource, checkUnsigned, intake, log, hooks = noHooks } = deps;
   const flights = makeSingleFlight({ whenAbandoned: 'cancel' });
   const closing = new AbortController();
 
-  async function pull(text: string, caller: AbortSignal): Promise<Image> {
+  async function pull({ reference: text, auth }: PullRequest, caller: AbortSignal): Promise<Image> {
     const signal = AbortSignal.any([caller, closing.signal]);
-    const reference = parseReference(text);
-    const origin = sources(reference);
     try {
-      return (await present(reference, origin)) ?? (await fetchAndName(text, { reference, origin }, signal));
+      const reference = parseReference(text);
+      const origin = originOf(reference);
+      if (origin.kind === 'registry') {
+        const registry = openRegistry(auth);
+        const connections = shareDisposable(registry);
+        using _mine = connections.hold();
+        const resolved = await registry.resolve(origin.reference, signal);
+        const wanted = wantedOfLayers(resolved);
+        return await have({ reference, wanted, manifestDigest: resolved.digest, connections }, text, signal);
+      }
+      await checkUnsigned(reference.name);
+      const opened = openSource(origin);
+      const connections = shareDisposable(opened);
+      using _mine = connections.hold();
+      const wanted = wantedOfFile(origin, opened.source);
+      return await have({ reference, wanted, manifestDigest: undefined, connections }, text, signal);
     } catch (error) {
       throw toVmletError(error, text, store.layout.root);
     }
   }
 
-  /** The image whose digest is known in advance and which is here already. */
-  async function present(reference: Reference, origin: Origin): Promise<Image | undefined> {
-    if (origin.digest === undefined) return undefined;
-    const image = store.usable(imageIdOf(origin.format, origin.digest));
-    if (!image) return undefined;
-    const named = namesFor(reference, image.digest, image.id);
-    const isNamed = named.every(({ key }) => [...image.repoTags, ...image.repoDigests].includes(key));
-    return isNamed ? image : store.name(image.id, named);
+  async function have(found: Found, text: string, signal: AbortSignal): Promise<Image> {
+    return (await present(found)) ?? fetchAndName(found, text, signal);
   }
 
-  async function fetchAndName(text: string, wanted: { reference: Reference; origin: Origin }, signal: AbortSignal): Promise<Image> {
-    const { reference, origin } = wanted;
-    const key = JSON.stringify([origin.url.href, origin.format, origin.digest ?? '']);
+  /** The image whose content is known in advance and which is here already. */
+  async function present({ reference, wanted, manifestDigest }: Found): Promise<Image | undefined> {
+    const image = imageOf(wanted);
+    const digest = manifestDigest ?? wanted.diskDigest;
+    if (!image || digest === undefined) return undefined;
+    const names = namesFor(reference, image.id, digest);
+    const isNamed = names.every(({ key }) => [...image.repoTags, ...image.repoDigests].includes(key));
+    return isNamed ? image : store.tie(image.id, { names, contents: contentsOf(wanted) });
+  }
+
+  function imageOf({ content, diskDigest, parts }: Wanted): Image | undefined {
+    if (content === undefined) return undefined;
+    const known = store.ofContent(content);
+    const format = parts[0]?.format;
+    if (known || diskDigest === undefined || (format !== 'qcow2' && format !== 'raw')) return known;
+    return store.usable(imageIdOf(format, diskDigest));
+  }
+
+  async function fetchAndName(found: Found, text: string, signal: AbortSignal): Promise<Image> {
+    const { reference, wanted, manifestDigest } = found;
+    const key = wanted.content ?? wanted.origin ?? '';
     for (;;) {
-      const fetched = await flights.run(key, async (inner) => fetchOrigin(text, wanted, inner), signal);
-      const names = namesFor(reference, fetched.image.digest, fetched.image.id, originOf(origin, fetched.validators));
-      const image = await store.name(fetched.image.id, names);
+      const taken = await flights.run(key, async (inner) => fetch(found, text, inner), signal);
+      const image = await store.tie(taken.image.id, tiesOf(reference, wanted, { ...taken, digest: manifestDigest ?? taken.diskDigest }));
       if (image) return image; // else it was removed between its arrival and here
       signal.throwIfAborted();
     }
   }
 
-  async function fetchOrigin(text: string, wanted: { reference: Reference; origin: Origin }, signal: AbortSignal): Promise<Fetched> {
-    const { reference, origin } = wanted;
-    const known = knownOf(origin);
-    const showProgress = deps.onProgress && throttleProgress(text, deps.onProgress);
-    const count = countBytes(hooks);
-    const path = join(store.layout.ingest, randomId());
+  async function fetch({ reference, wanted, manifestDigest, connections }: Found, text: string, signal: AbortSignal): Promise<Taken> {
+    using _held = connections.hold();
     const started = performance.now();
-    await using file = await open(path, 'wx+', 0o600);
-    try {
-      const received = await download(
-        {
-          url: origin.url,
-          validators: known?.validators,
-          ...options,
-          reserve: async (bytes) => reserve(store.layout.root, bytes),
-          onBytes: (receivedBytes, announced) => {
-            count(receivedBytes);
-            showProgress?.(receivedBytes, announced);
-          },
-          resolver: deps.resolver,
-        },
-        file,
-        signal,
-      );
-      if (received.kind === 'unchanged') {
-        const image = known && store.usable(known.imageId);
-        if (!known || !image) throw new PullProblem('connection', 'the image was removed during the pull');
-        return { image, validators: known.validators };
-      }
-      const { digest, sizeBytes, validators } = received;
-      if (origin.digest !== undefined && digest !== origin.digest) {
-        throw new PullProblem('digest', `the bytes have the digest ${digest}, not ${origin.digest}`);
-      }
-      await file.chmod(0o644);
-      const [{ virtualSizeBytes, versions }] = await Promise.all([door.inspect(file, origin.format, signal), file.sync()]);
-      if (origin.format === 'raw') await warnOfQcow2(text, file);
-      const record = { digest, format: origin.format, sizeBytes, virtualSizeBytes, verdict: versions };
-      const names = namesFor(reference, digest, imageIdOf(origin.format, digest), originOf(origin, validators));
-      const image = await store.add(path, record, names);
-      log.info({ reference: text, imageId: image.id, sizeBytes, durationMs: Math.round(performance.now() - started) }, 'image pulled');
-      return { image, validators };
-    } finally {
-      await rm(path, { force: true });
-    }
+    const known = knownOf(wanted, reference);
+    const taken = await intake(
+      {
+        text,
+        wanted,
+        known,
+        tiesOf: (imageId, { diskDigest, validators }) =>
+          tiesOf(reference, wanted, { image: { id: imageId }, validators, digest: manifestDigest ?? diskDigest }),
+      },
+      signal,
+    );
+    const { id: imageId, sizeBytes } = taken.image;
+    log.info({ reference: text, imageId, sizeBytes, durationMs: Math.round(performance.now() - started) }, 'image pulled');
+    return taken;
   }
 
   /** The usable image that came from this origin last, and how the server knows it. */
-  function knownOf(origin: Origin): { imageId: string; validators: Validators } | undefined {
-    const urlDigest = digestOfText(origin.url.href);
+  function knownOf({ origin, diskDigest }: Wanted, { name }: Reference): Taken | undefined {
+    if (origin === undefined || diskDigest !== undefined) return undefined;
     for (const { imageId, origin: from } of store.names()) {
-      if (from?.urlDigest !== urlDigest || (from.etag === undefined && from.lastModified === undefined)) continue;
+      if (from?.urlDigest !== origin || (from.etag === undefined && from.lastModified === undefined)) continue;
       const image = store.usable(imageId);
-      const fits = image?.format === origin.format && (origin.digest === undefined || origin.digest === image.digest);
-      if (fits) return { imageId, validators: { etag: from.etag, lastModified: from.lastModified } };
+      if (!image) continue;
+      const named = image.repoDigests.find((key) => key.startsWith(`${name}@`))?.slice(name.length + 1); // of a converted disk, the original's
+      return { image, diskDigest: named ?? image.digest, validators: { etag: from.etag, lastModified: from.lastModified } };
     }
     return undefined;
-  }
-
-  async function warnOfQcow2(
-    text: string,
-    file: { read: (buffer: Uint8Array, options: { position: number }) => Promise<unknown> },
-  ): Promise<void> {
-    const beginning = new Uint8Array(4);
-    await file.read(beginning, { position: 0 });
-    if (hasQcow2Magic(beginning)) log.warn({ reference: text }, 'raw image begins as a qcow2 disk: is its format in images.sources right?');
   }
 
   return {
     pull: countPulls(hooks, pull),
     close: async () => {
-      closing.abort(new DOMException('the image store is closing', 'AbortError'));
+      closing.abort(closingReason);
       await flights.settled();
     },
   };
 }
 
-/**
- * The records of a reference that leads to an image: the name with the digest, by which it may be pinned, and its key. The key comes last: if
- * the disk is full, a tag stays where it was.
- */
-function namesFor(reference: Reference, digest: string, imageId: string, origin?: NameRecord['origin']): readonly NameRecord[] {
-  const keys = new Set([`${reference.name}@${digest}`, keyOf(reference)]);
-  return [...keys].map((key) => ({ key, imageId, ...(origin === undefined || key.includes('@') ? {} : { origin }) }));
+function tiesOf(
+  reference: Reference,
+  wanted: Wanted,
+  found: { readonly image: { readonly id: string }; readonly digest: string; readonly validators: Validators },
+) {
+  const from = { origin: wanted.origin, validators: found.validators };
+  return { names: namesFor(reference, found.image.id, found.digest, from), contents: contentsOf(wanted) };
 }
 
-function originOf(origin: Origin, { etag, lastModified }: Validators): NameRecord['origin'] {
-  return {
-    urlDigest: digestOfText(origin.url.href),
-    ...(etag === undefined ? {} : { etag }),
-    ...(lastModified === undefined ? {} : { lastModified }),
-  };
-}
-
-async function reserve(dir: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dir);
-  if (bytes > bavail * bsize)
-    throw new VmletError({ code: 'DISK_FULL', path: dir }, `${dir}: ${bytes} bytes are announced and ${bavail * bsize} are free`);
+function contentsOf({ content }: Wanted): readonly string[] {
+  return content === undefined ? [] : [content];
 }

@@ -33,10 +33,15 @@ export function parseReference(text: string): Reference {
   const colon = named.lastIndexOf(':');
   const hasTag = colon > named.lastIndexOf('/') && !named.endsWith(']');
   const [name, tag] = hasTag ? [named.slice(0, colon), named.slice(colon + 1)] : [named, undefined];
-  if (tag !== undefined && !tagForm.test(tag))
+  if (tag !== undefined && !isTag(tag))
     throw problem(text, 'the tag must be 1 to 128 letters, digits, _, . or -, and not begin with . or -');
   checkName(text, name);
   return { name, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** True for what may stand as a tag. */
+export function isTag(text: string): boolean {
+  return tagForm.test(text);
 }
 
 /** The text that reads as this reference. */
@@ -60,15 +65,24 @@ export function spellingsOf(reference: Reference): readonly string[] {
   return tag === defaultTag ? [name, `${name}:${tag}`] : [`${name}:${tag}`];
 }
 
-function checkName(text: string, name: string): void {
-  if (name === '') throw problem(text, 'the name is missing');
-  if (name.length > maxNameLength) throw problem(text, `the name is longer than ${maxNameLength} characters`);
+/**
+ * The name's parts: a first component with a dot, colon, bracket or capital letter, or `localhost`, is a host with an optional port, if it can be one.
+ * The host is as written, `undefined` where there is none.
+ */
+export function splitName(name: string): { readonly host: string | undefined; readonly path: string } {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));
   const looksLikeHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   const hasHost = slash >= 0 && looksLikeHost && (hostPart.test(first) || !pathPart.test(first)); // `a.b__c/d` has none
-  if (hasHost) checkHost(text, first);
-  for (const part of (hasHost ? name.slice(slash + 1) : name).split('/')) {
+  return hasHost ? { host: first, path: name.slice(slash + 1) } : { host: undefined, path: name };
+}
+
+function checkName(text: string, name: string): void {
+  if (name === '') throw problem(text, 'the name is missing');
+  if (name.length > maxNameLength) throw problem(text, `the name is longer than ${maxNameLength} characters`);
+  const { host, path } = splitName(name);
+  if (host !== undefined) checkHost(text, host);
+  for (const part of path.split('/')) {
     if (!pathPart.test(part)) {
       throw problem(text, `"${part}" must be lowercase letters and digits, joined by ., _, __ or -`);
     }

@@ -22,3 +22,22 @@ export function parseBytes(text: string): number | undefined {
   const bytes = BigInt(match[1] ?? '') * (units[match[2] ?? ''] ?? 1n);
   return bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : undefined;
 }
+
+/** Suffixes that a rate or an amount may have and that a number of bytes has not. */
+const moreUnits: Readonly<Record<string, bigint>> = { ...units, E: 10n ** 18n, Ei: 2n ** 60n };
+
+/**
+ * Reads a Kubernetes quantity that is not negative and at least a whole number once rounded up, as `Quantity.Value()` does: fractions
+ * (`1.5M`), exponents (`2e6`), thousandths (`500m`) and all suffixes. `undefined` when it is none, or longer than any sensible one.
+ */
+export function parseQuantity(text: string): bigint | undefined {
+  const match = /^\+?([0-9]{0,18})(?:\.([0-9]{0,18}))?(?:([eE][+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i))?$/.exec(text);
+  if (!match) return undefined;
+  const [, whole = '', fraction = '', exponent = '', suffix = ''] = match;
+  if (whole + fraction === '') return undefined;
+  const power = Number(exponent.slice(1) || 0) - fraction.length - ({ n: 9, u: 6, m: 3 }[suffix] ?? 0);
+  const amount = BigInt(whole + fraction) * (moreUnits[suffix] ?? 1n);
+  if (power >= 0) return amount * 10n ** BigInt(power);
+  const divisor = 10n ** BigInt(-power);
+  return (amount + divisor - 1n) / divisor;
+}

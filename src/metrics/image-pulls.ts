@@ -8,6 +8,10 @@ export interface ImageMetrics {
   readonly onPullEnded: (error: unknown) => void;
   /** Bytes of a disk that have arrived. */
   readonly onBytes: (bytes: number) => void;
+  /** By how much what downloads have yet to bring has changed. */
+  readonly onPending: (bytes: number) => void;
+  /** `rule`: why a disk was refused; `undefined` for one that passed. */
+  readonly onInspected: (rule: string | undefined) => void;
 }
 
 /** Counts pulls of images. */
@@ -21,6 +25,15 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
     name: 'vmlet_image_pull_bytes_total',
     help: 'Bytes of disks received from their sources, of failed pulls too.',
   });
+  const pending = registry.gauge({
+    name: 'vmlet_image_pull_pending_bytes',
+    help: 'Bytes that downloads under way have yet to bring, where their size is known.',
+  });
+  const inspections = registry.counter({
+    name: 'vmlet_image_inspections_total',
+    help: 'Disks that were inspected before QEMU may open them, by result: accepted or refused.',
+    labels: ['result'],
+  });
   const inProgress = registry.gauge({
     name: 'vmlet_image_pulls_in_progress',
     help: 'Pulls under way; several of one image share a download.',
@@ -32,6 +45,8 @@ export function makeImageMetrics(registry: MetricsRegistry): ImageMetrics {
       pulls.inc({ result: pullResult(error) });
     },
     onBytes: (received) => bytes.inc(received),
+    onPending: (changed) => pending.inc(changed),
+    onInspected: (rule) => inspections.inc({ result: rule === undefined ? 'accepted' : 'refused' }),
   };
 }
 

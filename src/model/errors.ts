@@ -12,12 +12,18 @@ export type ErrorFacts =
   | { readonly code: 'INVALID'; readonly field: string }
   | { readonly code: 'LIBVIRT_UNAVAILABLE' }
   | { readonly code: 'NOT_FOUND'; readonly kind: 'sandbox' | 'container'; readonly id: string }
-  | { readonly code: 'PULL_FAILED'; readonly reference: string; readonly registryAway: boolean }
+  | { readonly code: 'PULL_FAILED'; readonly reference: string; readonly reason: PullFailure }
   | { readonly code: 'RECORDS_UNREADABLE'; readonly file: string }
   | { readonly code: 'TOO_SLOW'; readonly stream: string }
   | { readonly code: 'UNIMPLEMENTED'; readonly feature: string }
   | { readonly code: 'VM_FAILED'; readonly vm: string }
   | { readonly code: 'WRONG_STATE'; readonly kind: 'sandbox' | 'container'; readonly id: string; readonly state: string };
+
+/**
+ * Why a pull failed, as far as a kubelet is told: `registry-away` where trying again later may help, `signature` where the node's policy wants
+ * one that the image has not.
+ */
+export type PullFailure = 'registry-away' | 'signature' | 'other';
 
 /** The codes alone. */
 export type ErrorCode = ErrorFacts['code'];

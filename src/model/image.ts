@@ -10,13 +10,16 @@ export interface Image {
   readonly format: DiskFormat;
   /** The base image in the store: root 0644, immutable. */
   readonly path: string;
-  /** Bytes on disk. */
+  /** Length of the disk's file, bytes. */
   readonly sizeBytes: number;
+  /** Bytes that it takes on the node: less than its length where it has holes. */
+  readonly allocatedBytes: number;
   /** Bytes that the guest sees. */
   readonly virtualSizeBytes: number;
   /** Names with tag that lead to it, as a kubelet expects them in `repo_tags`. */
   readonly repoTags: readonly string[];
   /** `name@sha256:...` for `repo_digests`. */
   readonly repoDigests: readonly string[];
+  /** A kubelet shall not collect it (`images.pinned`). */
   readonly pinned: boolean;
 }

@@ -4,10 +4,11 @@ import { messageOf } from '../lib/errno.ts';
 import { chooseDns, checkRequest, type AttachRequest } from './attach-request.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import type { JsonObject } from './cni-config.ts';
-import { capabilityArguments, podInterface, unservedCapabilities } from './cni-execution.ts';
+import { capabilityArguments, checkOwnCapabilities, unservedCapabilities } from './cni-capabilities.ts';
+import { podInterface } from './cni-execution.ts';
 import { cniFailure } from './cni-failure.ts';
 import { podResult } from './cni-result.ts';
-import { isFailedAdd } from './cni.ts';
+import { isFailedAdd, type AddProgress } from './cni.ts';
 import { linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
 import { podLinks } from './pod-links.ts';
@@ -18,7 +19,7 @@ import { rollBack, tearDown } from './teardown.ts';
  * first. Errors: CNI_UNAVAILABLE, CNI_FAILED, INVALID.
  */
 export async function attach(parts: Parts, request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
-  const { records, namespaces, directory, log } = parts;
+  const { records, namespaces, cni, cache, directory, log } = parts;
   const { sandboxId, metadata, hostname } = request;
   checkRequest(request);
   const capabilities = capabilityArguments(request);
@@ -26,25 +27,29 @@ export async function attach(parts: Parts, request: AttachRequest, signal: Abort
   if (known?.added && (await namespaces.isAlive(known.netnsPath))) return known.added.attachment;
   if (known) await tearDown(parts, sandboxId, signal);
   const network = await directory.current();
+  checkOwnCapabilities(network, capabilities);
   const unserved = unservedCapabilities(network, capabilities);
   if (unserved.length > 0) log.warn({ sandboxId, network: network.name, unserved }, 'no plugin declares the capability');
   const subject = { sandboxId, metadata, capabilities };
   const record: AttachmentRecord = { netnsPath: namespaces.pathOf(sandboxId), hostname, network, subject };
   await records.put(sandboxId, record);
-  let started = 0;
+  let progress: AddProgress = { started: 0 };
   try {
     await namespaces.make(record.netnsPath, signal);
-    const outcome = await parts.cni.add(network, subject, record.netnsPath, signal);
+    const onProgress = async (to: AddProgress): Promise<void> => records.put(sandboxId, { ...record, progress: to });
+    const outcome = await cni.add({ network, subject, netnsPath: record.netnsPath, onProgress }, signal);
     if (isFailedAdd(outcome)) {
-      ({ started } = outcome);
-      throw outcome.error;
+      const { error, ...reached } = outcome;
+      progress = reached;
+      throw error;
     }
-    started = network.plugins.length;
+    progress = { started: network.plugins.length, result: outcome };
+    await cache.put({ network, subject, netnsPath: record.netnsPath, result: outcome });
     const added = await describe(parts, record, { result: outcome, dns: request.dns }, signal);
     await records.put(sandboxId, { ...record, added });
     return added.attachment;
   } catch (error) {
-    await rollBack(parts, sandboxId, started);
+    await rollBack(parts, sandboxId, progress);
     throw error;
   }
 }

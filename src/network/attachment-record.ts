@@ -4,6 +4,7 @@ import { nthTap } from '../model/container.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni-config.ts';
 import type { CniSubject } from './cni-execution.ts';
+import type { AddProgress } from './cni.ts';
 import type { Nic } from './joint-scripts.ts';
 import { linkStateSchema, type LinkState } from './link-state.ts';
 
@@ -20,6 +21,8 @@ export interface AttachmentRecord {
   /** The configuration that ADD ran with, and what its plugins were told: DEL gets the same. */
   readonly network: NetworkConfig;
   readonly subject: CniSubject;
+  /** How far ADD has come, while a plugin after the first may run; what these have done is known to their results alone. */
+  readonly progress?: AddProgress;
   /** Set when ADD has come to its end. */
   readonly added?: {
     /** The final result of ADD, as it came. */
@@ -32,6 +35,8 @@ export interface AttachmentRecord {
   /** Set from before the interfaces are first bridged until they are put back; `making` while that may be half done. The first one's tap. */
   readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
   readonly dhcp?: HelperIdentity;
+  /** How many times the network could not be released. */
+  readonly failedReleases?: number;
 }
 
 const object = z.record(z.string(), z.unknown());
@@ -62,11 +67,13 @@ const record: z.ZodType<AttachmentRecord> = z.strictObject({
     metadata: z.strictObject({ name: z.string(), namespace: z.string(), uid: z.string(), attempt: z.int() }),
     capabilities: object,
   }),
+  progress: z.strictObject({ started: z.int().min(0), result: object.exactOptional() }).exactOptional(),
   added: z
     .strictObject({ result: object, link: linkStateSchema, others: z.array(linkStateSchema).exactOptional(), attachment })
     .exactOptional(),
   joint: z.strictObject({ state: z.enum(['making', 'made']), tap: z.string() }).exactOptional(),
   dhcp: z.strictObject({ pid: z.int().min(1), startTicks: z.string() }).exactOptional(),
+  failedReleases: z.int().min(0).exactOptional(),
 });
 
 /** Checks a decoded record; throws with what is wrong. */

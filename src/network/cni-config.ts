@@ -17,6 +17,8 @@ export interface NetworkConfig {
   /** The highest version that both the configuration and vmlet speak. */
   readonly cniVersion: string;
   readonly plugins: readonly PluginConfig[];
+  /** The configuration wants no GC (specification 1.1.0, section 1). */
+  readonly disableGC?: true;
 }
 
 /** CNI versions whose results are understood; before 0.3.0 results had another form. Ascending. */
@@ -29,7 +31,14 @@ const plugin = z.looseObject({
   capabilities: z.record(z.string(), z.boolean()).optional(),
   ipam: z.looseObject({ type: program.optional() }).optional(),
 });
-const head = z.looseObject({ name, cniVersion: z.string().optional(), cniVersions: z.array(z.string()).optional() });
+/** libcni takes the words for the truth values too. */
+const flag = z.union([z.boolean(), z.stringbool({ truthy: ['true'], falsy: ['false'] })]).optional();
+const head = z.looseObject({
+  name,
+  cniVersion: z.string().optional(),
+  cniVersions: z.array(z.string()).optional(),
+  disableGC: flag,
+});
 const list = head.extend({ plugins: z.array(plugin).min(1) });
 
 /** What a network configuration is in a record. */
@@ -37,6 +46,7 @@ export const networkConfigSchema: z.ZodType<NetworkConfig> = z.strictObject({
   name,
   cniVersion: z.string(),
   plugins: z.array(plugin).min(1),
+  disableGC: z.literal(true).exactOptional(),
 });
 
 /** True for the names that are read from the configuration directory. */
@@ -54,7 +64,8 @@ export function parseNetworkConfig(file: string, text: string): NetworkConfig {
     file.endsWith('.conflist') || (file.endsWith('.json') && typeof value === 'object' && value !== null && 'plugins' in value);
   if (isList) {
     const parsed = check(list, value);
-    return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: parsed.plugins };
+    const more = parsed.disableGC === true ? { disableGC: true as const } : {};
+    return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: parsed.plugins, ...more };
   }
   const top = check(head, value);
   return { name: top.name, cniVersion: chooseVersion(top), plugins: [check(plugin, value)] };
@@ -64,6 +75,11 @@ export function parseNetworkConfig(file: string, text: string): NetworkConfig {
 export function programsOf(config: NetworkConfig): readonly string[] {
   const names = config.plugins.flatMap(({ type, ipam }) => (ipam?.type === undefined ? [type] : [type, ipam.type]));
   return [...new Set(names)];
+}
+
+/** True when the configuration speaks `version` or a later one: what that version brought in may be used. */
+export function speaks({ cniVersion }: NetworkConfig, version: string): boolean {
+  return supportedCniVersions.indexOf(cniVersion) >= supportedCniVersions.indexOf(version);
 }
 
 function chooseVersion(config: { cniVersion?: string | undefined; cniVersions?: readonly string[] | undefined }): string {

@@ -3,9 +3,12 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
+import { abandonOnAbort } from '../lib/signals.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
 import { VmletError } from '../model/errors.ts';
 import { isConfigFile, programsOf, type NetworkConfig } from './cni-config.ts';
+import { makeStatusProbe } from './cni-status.ts';
+import type { Cni } from './cni.ts';
 import { chooseConfig, networkCondition, type CniDirs, type ConfigFile, type Reading } from './network-condition.ts';
 
 /** What the configuration directory is read with. */
@@ -23,16 +26,19 @@ export interface CniDirectory {
   readonly close: () => void;
 }
 
+/** How long the start of a daemon waits for the first STATUS, milliseconds; it then serves without. */
+const firstStatusMs = 2_000;
 /** A burst of changes (an installer that writes several files) is looked at once. */
 const settleMs = 50;
 
 /**
- * Reads the directory and follows it. `missing` names the first of some plugin programs that is not installed.
+ * Reads the directory and follows it; asks the plugins for their STATUS at each look that is due, and when the configuration changed. No
+ * call waits for that: what they say is informational, an ADD may follow whatever it is (CNI specification, section 2).
  * INVARIANT: looks run one after the other, so that what an older one saw never replaces what a newer one did.
  */
 export async function openCniDirectory(
   options: CniDirectoryOptions,
-  deps: { readonly log: Log; readonly missing: (programs: readonly string[]) => Promise<string | undefined> },
+  deps: { readonly log: Log; readonly cni: Pick<Cni, 'missing' | 'status'> },
 ): Promise<CniDirectory> {
   const { confDir, pollMs } = options;
   let signature = '';
@@ -42,6 +48,7 @@ export async function openCniDirectory(
   let settle: NodeJS.Timeout | undefined;
   let closed = false;
   let last: Promise<void> = Promise.resolve();
+  const probe = makeStatusProbe(deps);
 
   async function look(): Promise<void> {
     last = last.then(lookNow);
@@ -55,6 +62,7 @@ export async function openCniDirectory(
       if (seen !== signature || reading.kind !== 'read' || !reading.config) {
         reading = chooseConfig(await Promise.all(names.map(async (name) => readConfigFile(confDir, name))));
         signature = seen;
+        void askStatus();
       }
     } catch (error) {
       reading = { kind: isErrno(error, 'ENOENT') ? 'missing' : 'unreadable', problem: messageOf(error) };
@@ -65,12 +73,20 @@ export async function openCniDirectory(
 
   async function judge(): Promise<void> {
     const config = configOf(reading);
-    const absent = config && (await deps.missing(programsOf(config)));
+    const absent = config && (await deps.cni.missing(programsOf(config)));
     const before = condition;
-    condition = networkCondition(options, reading, absent);
+    condition = networkCondition(options, reading, { absent, status: config && probe.of(config) });
     if (before.ready !== condition.ready || before.message !== condition.message) {
       deps.log[condition.ready ? 'info' : 'warn']({ confDir, ...condition }, 'network condition changed');
     }
+  }
+
+  async function askStatus(): Promise<void> {
+    const config = configOf(reading);
+    if (!config || closed) return;
+    await probe.ask(config);
+    last = last.then(judge);
+    return last;
   }
 
   function follow(): void {
@@ -95,6 +111,7 @@ export async function openCniDirectory(
     const there = await stat(confDir).catch(() => undefined);
     if (!there) unfollow(); // a directory that comes back is another one, which the old watch would not see
     await look();
+    void askStatus();
   }
 
   async function current(): Promise<NetworkConfig> {
@@ -105,6 +122,7 @@ export async function openCniDirectory(
   }
 
   await look();
+  await abandonOnAbort(askStatus(), AbortSignal.timeout(firstStatusMs)).catch(() => undefined);
   const timer = setInterval(() => void poll(), pollMs).unref();
   return {
     condition: () => condition,
@@ -114,6 +132,7 @@ export async function openCniDirectory(
       clearInterval(timer);
       clearTimeout(settle);
       unfollow();
+      probe.close();
     },
   };
 }

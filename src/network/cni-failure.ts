@@ -40,7 +40,12 @@ export function failureOf(plugin: string, command: string, run: PluginRun, timeo
   const error = parseError(run.stdout);
   if (error) {
     const { code: cniCode, msg, details } = error;
-    return cniFailure(plugin, command, `error ${cniCode}: ${msg ?? 'no message'}`, { cniCode, details: details ?? '' });
+    const heard = said === '' ? '' : `stderr: ${said}`;
+    const more = [details ?? '', heard].filter((each) => each !== '').join('; ');
+    return cniFailure(plugin, command, `error ${cniCode}: ${(msg ?? 'no message').slice(0, 2_000)}`, {
+      cniCode,
+      details: more.slice(0, 4_000),
+    });
   }
   const how = run.signal === undefined ? `exit status ${run.exitCode ?? 'unknown'}` : `ended by ${run.signal}`;
   return cniFailure(plugin, command, `${how} without a CNI error`, { details: said || run.stdout.trim().slice(0, 2_000) });

@@ -15,7 +15,7 @@ const destination = z.string().refine((text) => parseCidr(text) !== undefined, '
 const texts = z.array(z.string()).nullish();
 
 const resultSchema = z.looseObject({
-  cniVersion: z.string(),
+  cniVersion: z.string().nullish(),
   interfaces: z
     .array(
       z.looseObject({
@@ -38,9 +38,10 @@ type Ip = NonNullable<Result['ips']>[number];
 
 /**
  * Reads a plugin's result (CNI specification 0.3.0 to 1.1.0, section 5), strictly: what is there must be right. Answers the object as it
- * came, for the next plugin. Throws with the field that is wrong.
+ * came, for the next plugin, but in `version`, which the configuration speaks: a plugin may leave the version out, or answer in another
+ * (libcni converts too). Throws with the field that is wrong.
  */
-export function parseResult(text: string): JsonObject {
+export function parseResult(text: string, version: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -48,11 +49,21 @@ export function parseResult(text: string): JsonObject {
     throw new Error('the output is not JSON', { cause: error });
   }
   const result = check(resultSchema, value);
-  if (!supportedCniVersions.includes(result.cniVersion)) {
-    throw new Error(`cniVersion: ${result.cniVersion} is not supported; accepted: ${supportedCniVersions.join(', ')}`);
+  const of = result.cniVersion || version; // an empty one is none
+  if (!supportedCniVersions.includes(of)) {
+    throw new Error(`cniVersion: ${of} is not supported; accepted: ${supportedCniVersions.join(', ')}`);
   }
   for (const [index, entry] of (result.ips ?? []).entries()) checkIp(`ips.${index}`, entry, result.interfaces?.length ?? 0);
-  return result;
+  return of === version ? { ...result, cniVersion: version } : inVersion(result, version);
+}
+
+/** What differs between the versions: before 1.0.0 each address says its family. Fields that an older version lacks are left alone. */
+function inVersion(result: Result, cniVersion: string): JsonObject {
+  const saysFamily = cniVersion.startsWith('0.');
+  const ips = result.ips?.map(({ version: _family, ...entry }) =>
+    saysFamily ? { version: String(parseCidr(entry.address)?.family), ...entry } : entry,
+  );
+  return { ...result, cniVersion, ...(ips ? { ips } : {}) };
 }
 
 function checkIp(field: string, entry: Ip, interfaces: number): void {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, realpath, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../lib/errno.ts';
-import { runProgram, tryProgram, type ProgramResult } from '../lib/run-program.ts';
+import { programPath, runProgram, tryProgram, type ProgramOptions, type ProgramResult } from '../lib/run-program.ts';
 
 /** Network namespaces with a name, as ip-netns(8) keeps them: a bind mount of the namespace on a file. */
 export interface Namespaces {
@@ -28,6 +28,16 @@ export interface Command {
 /** NSFS_MAGIC of linux/magic.h: the file system of namespace files. */
 const nsfsMagic = 0x6e736673;
 
+/** An entry in the environment of every program that makes a namespace or runs inside, so that one that outlives its daemon is found. */
+export function netnsMark(path: string): string {
+  return `VMLET_NETNS=${path}`;
+}
+
+function environment(path: string): Readonly<Record<string, string>> {
+  const [name = '', value = ''] = netnsMark(path).split(/=(.*)/s);
+  return { PATH: programPath, LC_ALL: 'C', [name]: value };
+}
+
 /** Prepares the directory as `ip netns add` does: a shared mount of its own, so that removals are seen in every mount namespace. */
 export async function openNamespaces(dir: string, signal: AbortSignal): Promise<Namespaces> {
   await mkdir(dir, { recursive: true, mode: 0o755 });
@@ -49,7 +59,7 @@ export async function openNamespaces(dir: string, signal: AbortSignal): Promise<
   async function make(path: string, signal: AbortSignal): Promise<void> {
     await writeFile(path, '', { flag: 'wx', mode: 0o444 });
     try {
-      await runProgram('unshare', [`--net=${path}`, 'ip', 'link', 'set', 'dev', 'lo', 'up'], { signal });
+      await runProgram('unshare', [`--net=${path}`, 'ip', 'link', 'set', 'dev', 'lo', 'up'], { signal, env: environment(path) });
     } catch (error) {
       await remove(path, AbortSignal.timeout(10_000));
       throw error;
@@ -61,10 +71,10 @@ export async function openNamespaces(dir: string, signal: AbortSignal): Promise<
     await rm(path, { force: true });
   }
 
-  const inside = (path: string, { argv, input }: Command): readonly [string, readonly string[], { input?: string }] => [
+  const inside = (path: string, { argv, input }: Command): readonly [string, readonly string[], Omit<ProgramOptions, 'signal'>] => [
     'nsenter',
     [`--net=${path}`, ...argv],
-    input === undefined ? {} : { input },
+    { env: environment(path), ...(input === undefined ? {} : { input }) },
   ];
 
   return {

@@ -1,5 +1,6 @@
 import { messageOf } from '../lib/errno.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
+import type { NetworkStatus } from './cni-status.ts';
 import { parseNetworkConfig, type NetworkConfig } from './cni-config.ts';
 
 /** A file of the configuration directory: its text, or why it could not be read. */
@@ -43,11 +44,19 @@ export interface CniDirs {
   readonly binDirs: readonly string[];
 }
 
+/** What is known of the network beside its configuration. */
+export interface NetworkFacts {
+  /** A plugin that it needs and that is in none of the directories. */
+  readonly absent?: string | undefined;
+  /** What its plugins say; default: ready. */
+  readonly status?: NetworkStatus | undefined;
+}
+
 /**
- * `NetworkReady` for a reading; `absent` is a plugin that it needs and that is in none of `binDirs`. Each cause has a reason of its own,
- * since the kubelet shows reason and message as the node's, and people search for the reason.
+ * `NetworkReady` for a reading. Each cause has a reason of its own, since the kubelet shows reason and message as the node's, and people
+ * search for the reason.
  */
-export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading, absent: string | undefined): Condition {
+export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading, { absent, status }: NetworkFacts): Condition {
   if (reading.kind !== 'read') {
     return reading.kind === 'missing'
       ? notReady('CNIConfigDirectoryMissing', `no CNI configuration directory ${confDir}`)
@@ -61,6 +70,9 @@ export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading
     const where = `which is not in ${binDirs.join(', ')}`;
     return notReady('CNIPluginMissing', `CNI network "${config.name}" in ${confDir} needs the plugin "${absent}", ${where}`);
   }
+  if (status?.kind === 'failing') return notReady('CNIPluginNotReady', `CNI network "${config.name}" takes no pods: ${status.problem}`);
+  if (status?.kind === 'unknown')
+    return notReady('CNIStatusUnknown', `the plugins of CNI network "${config.name}" have not answered STATUS yet`);
   return problems === '' ? readyCondition : { ...readyCondition, message: `CNI configuration passed over in ${confDir}: ${problems}` };
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
+import { makeSharedLock } from '../lib/shared-lock.ts';
 import type { Condition } from '../model/condition.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import type { SandboxMetadata } from '../model/sandbox.ts';
@@ -9,19 +10,24 @@ import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
 import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
+import { makeCniCache } from './cni-cache.ts';
 import { openCniDirectory } from './cni-directory.ts';
+import { collectGarbage } from './cni-gc.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
 import { watchDhcp } from './dhcp-watch.ts';
 import { makeDhcp } from './dhcp.ts';
 import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
+import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
 import { recover } from './recovery.ts';
-import { tearDown } from './teardown.ts';
+import { makeReleases } from './releases.ts';
+import { isLeftToBackground, release, tearDown } from './teardown.ts';
 
 export type { AttachRequest } from './attach-request.ts';
 export type { TapRequest } from './joint.ts';
+export { networkAnnotations } from './cni-capabilities.ts';
 
 /** How pod networks are made. */
 export interface NetworkOptions {
@@ -42,8 +48,12 @@ export interface NetworkOptions {
     readonly binDirs: readonly string[];
     /** Longest run of one plugin, milliseconds; it is then killed. */
     readonly timeoutMs: number;
-    /** Pause between looks at what no watch reports, milliseconds; default 5 000. */
+    /** Where results are cached for other tools, `/var/lib/cni`; made when there is one. */
+    readonly cacheDir: string;
+    /** Pause between looks at what no watch reports, and between questions for STATUS, milliseconds; default 5 000. */
     readonly pollMs?: number;
+    /** Pause before a network that could not be released is tried again, milliseconds; it doubles, to five minutes. Default 5 000. */
+    readonly retryMs?: number;
   };
 }
 
@@ -62,7 +72,10 @@ export interface Network {
   readonly metadata: (sandboxId: string) => SandboxMetadata | undefined;
   /** True while the sandbox's netns exists (after a reboot of the node it does not). */
   readonly isAlive: (sandboxId: string) => Promise<boolean>;
-  /** Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. */
+  /**
+   * Puts the CNI's interface back, CNI DEL, ends DHCP, removes the netns and the record. Complete also when some of it is gone already. What
+   * fails is tried again in the background; after three failures it is left there, and calls succeed. Errors: CNI_FAILED.
+   */
   readonly detach: (sandboxId: string, signal: AbortSignal) => Promise<void>;
   /** Makes the VM's taps in the host's namespace, owned by the VM's uid, down; leftovers of the same names are replaced. */
   readonly makeTap: (request: TapRequest, signal: AbortSignal) => Promise<void>;
@@ -87,11 +100,12 @@ export interface Network {
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
-   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded.
+   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded, and then has the
+   * plugins collect garbage, which is not waited for.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
-  /** Stops following the configuration directory; everything that was made stays. */
+  /** Stops following the configuration directory and what runs in the background; everything that was made stays. */
   readonly close: () => void;
 }
 
@@ -112,11 +126,31 @@ export async function makeNetwork(
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const { confDir, binDirs, pollMs = 5_000 } = cniOptions;
-  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, missing: cni.missing });
-  const parts: Parts = { records, namespaces, cni, directory, dhcp, antiSpoofing, log };
+  const ended = await endOrphans([...records.all()].map(([sandboxId, { netnsPath }]) => ({ sandboxId, netnsPath })));
+  if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
+  const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
+  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
+  const cache = makeCniCache(cniOptions.cacheDir);
   const mutex = makeKeyedMutex();
   const listeners = new Set<(sandboxId: string) => void>();
+  const plugins = makeSharedLock();
+  const closing = new AbortController();
+  const releases = makeReleases(
+    { firstPauseMs: retryMs, longestPauseMs: 300_000 },
+    {
+      log,
+      release: async (sandboxId, signal) =>
+        withPlugins(
+          sandboxId,
+          async () => {
+            // A sandbox that has been attached anew meanwhile has nothing to release.
+            if (records.get(sandboxId)?.failedReleases !== undefined) await tearDown(parts, sandboxId, signal);
+          },
+          signal,
+        ),
+    },
+  );
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, antiSpoofing, releases, log };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
@@ -136,9 +170,20 @@ export async function makeNetwork(
     await removeTap(parts, sandboxId, tap, signal);
   }
 
+  /** As `underLock`, for ADD and DEL: GC runs beside neither (CNI specification, section 3). */
+  async function withPlugins<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return underLock(sandboxId, async () => plugins.share(work, signal), signal);
+  }
+
+  async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
+    await recover(parts, live, async (sandboxId, work) => withPlugins(sandboxId, work, signal), signal);
+    for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
+    void plugins.alone(async () => collectGarbage(parts, closing.signal)); // it may take long: calls that need plugins wait for it
+  }
+
   return {
     condition: directory.condition,
-    attach: async (request, signal) => underLock(request.sandboxId, async () => attach(parts, request, signal), signal),
+    attach: async (request, signal) => withPlugins(request.sandboxId, async () => attach(parts, request, signal), signal),
     attachment: (sandboxId) => records.get(sandboxId)?.added?.attachment,
     metadata: (sandboxId) => records.get(sandboxId)?.subject.metadata,
     isAlive: async (sandboxId) => {
@@ -147,7 +192,8 @@ export async function makeNetwork(
     },
     detach: async (sandboxId, signal) => {
       watch.end(sandboxId);
-      await underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal);
+      if (isLeftToBackground(parts, sandboxId)) return; // its lock may be held by a plugin that hangs
+      await withPlugins(sandboxId, async () => release(parts, sandboxId, signal), signal);
     },
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
@@ -158,12 +204,11 @@ export async function makeNetwork(
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    recover: async (live, signal) => {
-      await recover(parts, live, async (sandboxId, work) => underLock(sandboxId, work, signal), signal);
-      for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
-    },
+    recover: recoverAll,
     close: () => {
       watch.close();
+      closing.abort();
+      releases.close();
       directory.close();
     },
   };

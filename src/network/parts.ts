@@ -1,19 +1,24 @@
 import type { Log } from '../lib/log.ts';
 import type { Records } from '../records/records.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
+import type { CniCache } from './cni-cache.ts';
 import type { CniDirectory } from './cni-directory.ts';
 import type { Cni } from './cni.ts';
 import type { Dhcp } from './dhcp.ts';
 import type { Namespaces } from './netns.ts';
+import type { Releases } from './releases.ts';
 
 /** What the room's use cases work with; built once by `makeNetwork`. */
 export interface Parts {
   readonly records: Records<AttachmentRecord>;
   readonly namespaces: Namespaces;
   readonly cni: Cni;
+  readonly cache: CniCache;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
   /** Whether frames of guests are dropped whose sender is not theirs. */
   readonly antiSpoofing: boolean;
+  /** Tries again what could not be released. */
+  readonly releases: Pick<Releases, 'later'>;
   readonly log: Log;
 }

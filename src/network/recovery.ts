@@ -42,7 +42,7 @@ async function recoverOne(
   const { records, namespaces, dhcp, log } = parts;
   const record = records.get(sandboxId);
   if (!record) return;
-  if (!live.has(sandboxId) || !record.added) {
+  if (!live.has(sandboxId) || !record.added || record.failedReleases !== undefined) {
     log.info({ sandboxId, netnsPath: record.netnsPath }, 'releasing the network of a sandbox that is no more');
     return tearDown(parts, sandboxId, signal);
   }

@@ -1,29 +1,29 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { removeTaps, restoreLink } from './joint.ts';
+import { removeTaps } from './joint.ts';
 import type { Parts } from './parts.ts';
+import { putBack } from './put-back.ts';
+import type { AddProgress } from './cni.ts';
 
 interface Failure {
   readonly what: string;
   readonly error: unknown;
 }
 
-/** How far an ADD came, and what to do about a DEL that fails. */
+/** How far an ADD came that failed: its namespace goes also when DEL fails, since nobody will ask for it again. */
 interface Extent {
-  /** How many plugins were started; default all. */
-  readonly started?: number;
-  /** Removes the namespace also when DEL failed: for an ADD that never came to its end, which nobody will ask for again. */
-  readonly force?: boolean;
+  readonly failedAdd?: AddProgress;
 }
 
 /**
  * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, the interface is put back, DEL, then the namespace.
- * A failing step does not stop the others. As long as DEL fails the namespace and the record stay, so that the next call can complete it.
- * A sandbox without record is fine. Errors: CNI_FAILED.
+ * A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As long as DEL fails the
+ * namespace and the record stay, and the whole is tried again in the background; a next call may complete it too. A sandbox without
+ * record is fine. Errors: CNI_FAILED.
  */
 export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, extent: Extent = {}): Promise<void> {
-  const { records, namespaces, cni, dhcp, log } = parts;
+  const { records, namespaces, cni, cache, dhcp, log } = parts;
   const record = records.get(sandboxId);
   if (!record) return;
   const failures: Failure[] = [];
@@ -34,42 +34,81 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
       failures.push({ what, error });
     }
   };
-  const { netnsPath, network, subject, joint, added } = record;
+  const { netnsPath, network, subject, joint } = record;
   const isAlive = await namespaces.isAlive(netnsPath);
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
     await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
-    if (isAlive) await restoreLink(parts, record, signal).catch((error: unknown) => logRestore(parts, record, error));
+    if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, signal));
   }
-  const failed = await cni.del(
-    {
-      network,
-      subject,
-      netnsPath: isAlive ? netnsPath : '',
-      ...(added ? { result: added.result } : {}),
-      ...(extent.started === undefined ? {} : { started: extent.started }),
-    },
-    signal,
-  );
+  if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures, signal);
+  const progress = extent.failedAdd ?? (await progressOf(parts, record));
+  const failed = await cni.del({ network, subject, netnsPath: isAlive ? netnsPath : '', ...progress }, signal);
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
-  if (failed.length === 0 || extent.force === true) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
-  if (failures.length > 0) throw asOne(failures);
-  await records.remove(sandboxId);
+  if (failed.length === 0 || extent.failedAdd) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
+  if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
+  if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
+  if (failures.length > 0) await fail(parts, sandboxId, failures, signal);
   log.debug({ sandboxId, netnsPath }, 'network released');
 }
 
-/** Undoes an ADD that failed, whatever became of its caller. What cannot be undone is logged and kept for the next start of the daemon. */
-export async function rollBack(parts: Parts, sandboxId: string, started: number): Promise<void> {
+/** A failure so often is no longer the caller's: a pod whose network cannot be released must not be there for ever. */
+const mostFailures = 3;
+
+/**
+ * Releases a sandbox's network as a caller sees it. After three failures, of calls or in the background, it is left to the background, and
+ * calls succeed: the pod can be removed, its address stays taken until the plugins give it back. Errors: CNI_FAILED.
+ */
+export async function release(parts: Parts, sandboxId: string, signal: AbortSignal): Promise<void> {
+  try {
+    await tearDown(parts, sandboxId, signal);
+  } catch (error) {
+    if (signal.aborted || !isLeftToBackground(parts, sandboxId)) throw error;
+    parts.log.warn({ sandboxId, err: error }, 'network cannot be released; its pod may go, it is tried again in the background');
+  }
+}
+
+/** True for a network that callers need not wait for any more. */
+export function isLeftToBackground({ records }: Pick<Parts, 'records'>, sandboxId: string): boolean {
+  return (records.get(sandboxId)?.failedReleases ?? 0) >= mostFailures;
+}
+
+/** Notes a failure on disk, so that a restart does not begin to count anew, and has it tried again. */
+async function countFailure({ records, releases, log }: Parts, sandboxId: string): Promise<void> {
+  const record = records.get(sandboxId);
+  if (!record) return;
+  const failedReleases = (record.failedReleases ?? 0) + 1;
+  await records.put(sandboxId, { ...record, failedReleases }).catch((error: unknown) => {
+    log.warn({ sandboxId, error: messageOf(error) }, 'a failure to release a network could not be recorded');
+  });
+  releases.later(sandboxId, failedReleases);
+}
+
+/** What DEL is told of an ADD: all of it, or what a daemon that died in the midst of it has left on disk. */
+async function progressOf({ cache }: Parts, { network, subject, added, progress }: AttachmentRecord): Promise<Partial<AddProgress>> {
+  if (added) return { result: added.result };
+  const result = await cache.result(network, subject.sandboxId);
+  return result ? { result } : (progress ?? {});
+}
+
+/** Undoes an ADD that failed, whatever became of its caller. What cannot be undone is logged and kept, to be tried again. */
+export async function rollBack(parts: Parts, sandboxId: string, failedAdd: AddProgress): Promise<void> {
   const fresh = AbortSignal.timeout(rollBackTimeoutMs);
-  await tearDown(parts, sandboxId, fresh, { started, force: true }).catch((error: unknown) => {
+  await tearDown(parts, sandboxId, fresh, { failedAdd }).catch((error: unknown) => {
     parts.log.warn({ sandboxId, err: error }, 'network not rolled back; it will be tried again');
   });
 }
 
 const rollBackTimeoutMs = 120_000;
 
-function logRestore({ log }: Parts, { subject }: AttachmentRecord, error: unknown): void {
-  log.warn({ sandboxId: subject.sandboxId, err: error }, 'CNI interface not put back; plugins may leave rules behind');
+/** An interface that is not as ADD left it is waited for as long as callers are told of failures; then DEL has to do without. */
+function mayWait({ failedReleases = 0 }: AttachmentRecord): boolean {
+  return failedReleases + 1 < mostFailures;
+}
+
+async function fail(parts: Parts, sandboxId: string, failures: readonly Failure[], signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await countFailure(parts, sandboxId);
+  throw asOne(failures);
 }
 
 function asOne(failures: readonly Failure[]): Error {

@@ -1,6 +1,7 @@
 import { parseBytes } from '../lib/quantity.ts';
 import { invalid } from '../model/errors.ts';
 import type { StringMap } from '../model/sandbox.ts';
+import { networkAnnotations } from '../network/network.ts';
 
 /** What a pod's annotations say of its VM. */
 export interface VmAnnotations {
@@ -12,8 +13,8 @@ export interface VmAnnotations {
 
 interface Annotation {
   readonly name: string;
-  /** The name under which Virtlet knew it; accepted as an alias. */
-  readonly virtletName: string;
+  /** The name under which Virtlet knew it, if it did; accepted as an alias. */
+  readonly virtletName?: string;
   readonly read: (field: string, value: string) => VmAnnotations;
 }
 
@@ -27,6 +28,7 @@ const annotations: readonly Annotation[] = [
     virtletName: 'VirtletRootVolumeSize',
     read: (field, value) => ({ rootDiskSizeBytes: readSize(field, value) }),
   },
+  ...networkAnnotations.map((name) => ({ name, read: (): VmAnnotations => ({}) })), // the network reads them
 ];
 
 /**

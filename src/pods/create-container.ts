@@ -25,6 +25,7 @@ export async function createContainer(
   if (plan.action === 'answer') return plan.id;
   requireHypervisor(context);
   const attachment = attachmentOf(context, sandbox);
+  await context.images.admitDisk();
   for (const { vm } of plan.supersedes) {
     await hypervisor.destroy(vm.domainName, signal);
     await hypervisor.undefine(vm.domainName, signal);

@@ -2,6 +2,8 @@ import { eventLoop } from './event-loop.ts';
 import type { Figure } from './figure.ts';
 import { leaks } from './leaks.ts';
 import { overlay } from './overlay.ts';
+import { pulls } from './pulls/pulls.ts';
+import { pullFlaky, pullStorm } from './pulls/trouble.ts';
 import { scale } from './scale.ts';
 import { startOverhead } from './start-overhead.ts';
 
@@ -9,6 +11,9 @@ import { startOverhead } from './start-overhead.ts';
 const benchmarks: ReadonlyMap<string, (signal: AbortSignal) => Promise<readonly Figure[]>> = new Map([
   ['start-overhead', startOverhead],
   ['overlay', overlay],
+  ['pulls', pulls],
+  ['pull-storm', pullStorm],
+  ['pull-flaky', pullFlaky],
   ['event-loop', eventLoop],
   ['scale', scale],
   ['leaks', leaks],

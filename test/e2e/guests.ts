@@ -33,6 +33,8 @@ export interface VmPodOptions {
   readonly name?: string;
   readonly image: string;
   readonly memory?: string;
+  /** Limit, as a quantity; without one the VM has one CPU. */
+  readonly cpu?: string;
   readonly graceSeconds?: number;
   readonly annotations?: Readonly<Record<string, string>>;
   /** Further fields of the pod's spec. */
@@ -40,7 +42,7 @@ export interface VmPodOptions {
 }
 
 /** A pod with one VM. Boot sectors run in 32 MiB: the limit less what QEMU needs when it emulates. */
-export function vmPod({ name = 'vm', image, memory = '128Mi', graceSeconds = 30, annotations = {}, spec = {} }: VmPodOptions): Pod {
+export function vmPod({ name = 'vm', image, memory = '128Mi', cpu, graceSeconds = 30, annotations = {}, spec = {} }: VmPodOptions): Pod {
   return podFromManifest(
     stringify({
       apiVersion: 'v1',
@@ -49,7 +51,7 @@ export function vmPod({ name = 'vm', image, memory = '128Mi', graceSeconds = 30,
       spec: {
         runtimeClassName: 'vm',
         terminationGracePeriodSeconds: graceSeconds,
-        containers: [{ name: 'vm', image, resources: { limits: { memory } } }],
+        containers: [{ name: 'vm', image, resources: { limits: { memory, ...(cpu === undefined ? {} : { cpu }) } } }],
         ...spec,
       },
     }),

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { identify } from '../../src/lib/helper-process.ts';
@@ -94,6 +94,36 @@ describe('a pod network that does not work', () => {
     await untilLogged(running.containers[0]?.logPath ?? '', /halt/, 60_000);
     expect((await node.kubelet.client.runtime.listPodSandbox({})).items.map(({ id }) => id)).toEqual([running.sandboxId]);
     await deletePod(node.kubelet, running, { graceSeconds: 2 });
+    await noSandbox();
+  });
+
+  it('a plugin that cannot release: the kubelet is told, then the pod goes all the same, and a later start releases', async () => {
+    const broken = join(node.dir, 'broken');
+    writeFileSync(broken, '');
+    const answer = '{"cniVersion":"1.0.0","code":11,"msg":"the datastore is away"}';
+    addPlugin(
+      node.network,
+      'stuck',
+      `[ "$CNI_COMMAND" = ADD ] && exec ${process.execPath} -e '${passOn}'; [ -e ${broken} ] || exit 0; echo '${answer}'; exit 1`,
+    );
+    await useSecondPlugin('stuck');
+    const { runtime } = node.kubelet.client;
+    const config = sandboxConfig(node.kubelet.settings, pod);
+    const { podSandboxId } = await runtime.runPodSandbox({ config, runtimeHandler: 'vm' }, { timeoutMs: 60_000 });
+    const first = await failureOf(runtime.stopPodSandbox({ podSandboxId }, { timeoutMs: 60_000 }));
+    expect(first.message).toContain('CNI plugin stuck, DEL: error 11: the datastore is away');
+    await waitFor(
+      async () =>
+        runtime.removePodSandbox({ podSandboxId }, { timeoutMs: 60_000 }).then(
+          () => true,
+          () => false,
+        ),
+      { timeoutMs: 60_000, what: 'removal of the pod' },
+    );
+    expect((await runtime.listPodSandbox({})).items).toEqual([]);
+    rmSync(broken);
+    await node.killDaemon();
+    await node.startDaemon();
     await noSandbox();
   });
 

@@ -17,7 +17,7 @@ const noSteps = new Set([
   ...['attachment', 'close', 'condition', 'counters', 'helperPid', 'isAlive', 'metadata', 'onHelperReplaced', 'recover'].map(
     (name) => `network.${name}`,
   ),
-  ...['close', 'find', 'hold', 'list', 'release', 'usage'].map((name) => `images.${name}`),
+  ...['admitDisk', 'close', 'find', 'hold', 'list', 'release', 'reload', 'usage'].map((name) => `images.${name}`),
   ...['oomKills', 'parentOf', 'podUsage', 'usage'].map((name) => `cgroups.${name}`),
   'volumes.baseOf',
   'volumes.usage',

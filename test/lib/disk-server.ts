@@ -8,7 +8,7 @@ export type Answer = (request: IncomingMessage, response: ServerResponse) => voi
 
 /** An HTTP server of a test's own on loopback. */
 export interface DiskServer {
-  /** `http://127.0.0.1:PORT`, without a slash at the end. */
+  /** `http://ADDRESS:PORT`, without a slash at the end. */
   readonly url: string;
   /** What was asked so far: path and headers. */
   readonly requests: readonly { readonly path: string; readonly headers: IncomingMessage['headers'] }[];
@@ -18,8 +18,8 @@ export interface DiskServer {
   readonly connections: () => number;
 }
 
-/** Starts a server that answers 404 to what it has no answer for. Closed when the running test ends. */
-export async function startDiskServer(): Promise<DiskServer> {
+/** Starts a server that answers 404 to what it has no answer for, at another address of loopback if asked. Closed when the running test ends. */
+export async function startDiskServer(address = '127.0.0.1'): Promise<DiskServer> {
   const answers = new Map<string, Answer>();
   const requests: { path: string; headers: IncomingMessage['headers'] }[] = [];
   const sockets = new Set<Socket>();
@@ -35,7 +35,7 @@ export async function startDiskServer(): Promise<DiskServer> {
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => undefined); // the client may go away whenever it likes
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, address);
   await once(server, 'listening');
   onTestFinished(async () => {
     const closed = once(server, 'close');
@@ -44,7 +44,7 @@ export async function startDiskServer(): Promise<DiskServer> {
     await closed;
   });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${address}:${(server.address() as AddressInfo).port}`,
     requests,
     answer: (path, answer) => void answers.set(path, Buffer.isBuffer(answer) ? (_request, response) => void response.end(answer) : answer),
     connections: () => sockets.size,

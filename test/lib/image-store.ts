@@ -1,20 +1,43 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { makeImages, type ClosableImages, type ImagesDeps, type ImagesOptions } from '../../src/images/images.ts';
+import {
+  makeImages,
+  type ClosableImages,
+  type ImagesDeps,
+  type ImagesOptions,
+  type ImageSource,
+  type SourcesInput,
+} from '../../src/images/images.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { tempDir } from './temp.ts';
 
+/** What differs from a plain store. */
+export interface TestImagesOptions extends Partial<Omit<ImagesOptions, 'sources'>> {
+  /** `images.sources`. */
+  readonly sources?: readonly ImageSource[];
+}
+
 /** Opens an image store of a test's own; closed when the running test ends. */
-export async function openImages(options: Partial<ImagesOptions> = {}, deps: Partial<ImagesDeps> = {}): Promise<ClosableImages> {
+export async function openImages(options: TestImagesOptions = {}, deps: Partial<ImagesDeps> = {}): Promise<ClosableImages> {
+  const { storeDir = join(tempDir(), 'images'), sources = [], stallTimeoutMs = 20_000, ...others } = options;
   const images = await makeImages(
     {
-      storeDir: join(tempDir(), 'images'),
-      sources: [],
+      storeDir,
+      sources: sourcesInput(sources, { stallTimeoutMs }),
+      registryHostsDir: join(storeDir, '..', 'certs.d'),
+      allowedNetworks: [],
+      convert: [],
+      pinned: [],
+      maxPulls: 3,
+      connections: 4,
       maxBytes: 2 ** 30,
       maxVirtualBytes: 2 ** 40,
-      stallTimeoutMs: 20_000,
-      ...options,
+      minFreeBytes: 0,
+      kubeletRoot: '/',
+      stallTimeoutMs,
+      retry: { maxAttempts: 3, baseMs: 10, maxMs: 50 },
+      ...others,
     },
     { log: silentLog, ...deps },
   );
@@ -22,10 +45,23 @@ export async function openImages(options: Partial<ImagesOptions> = {}, deps: Par
   return images;
 }
 
+/** `images.sources` alone, as the room takes them. */
+export function sourcesInput(sources: readonly ImageSource[], transport: { readonly stallTimeoutMs?: number } = {}): SourcesInput {
+  return {
+    mappings: [{ from: 'images.sources', sources, transports: new Map() }],
+    urlHosts: [],
+    transport: { connectTimeoutMs: 10_000, stallTimeoutMs: 20_000, maxRedirects: 5, tls: {}, ...transport },
+  };
+}
+
 /** Files in a store, by directory: what is left after whatever happened. */
 export function filesIn(storeDir: string): { readonly blobs: string[]; readonly ingest: string[]; readonly records: string[] } {
   const list = (...path: string[]): string[] => (existsSync(join(storeDir, ...path)) ? readdirSync(join(storeDir, ...path)) : []);
-  return { blobs: list('blobs'), ingest: list('ingest'), records: [...list('records', 'images'), ...list('records', 'names')] };
+  return {
+    blobs: list('blobs'),
+    ingest: list('ingest'),
+    records: ['images', 'names', 'contents'].flatMap((kind) => list('records', kind)),
+  };
 }
 
 /** A store without any trace of an image. */

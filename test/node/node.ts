@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeCriClient } from '../lib/cri-client.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly images?: readonly NodeImage[];
   /** Sources beyond `images`, made when the image server's address is known. */
   readonly sources?: (server: ImageServer) => readonly Readonly<Record<string, unknown>>[];
+  /** Pods get an IPv6 address beside the IPv4 one. */
+  readonly dualStack?: boolean;
   /** Changes the pod network's conflist before it is written; `undefined` writes none. */
   readonly conflist?: (network: PodNetwork) => Conflist | undefined;
   /** Keys over the node's own configuration, one level deep. */
@@ -51,6 +53,9 @@ export interface TestNode extends AsyncDisposable {
   readonly runtimeDir: string;
   readonly cniConfDir: string;
   readonly configFile: string;
+  /** Mapping files and hosts.toml of registries; both need not exist. */
+  readonly mappingDir: string;
+  readonly registryHostsDir: string;
   readonly logFile: string;
   readonly network: PodNetwork;
   readonly images: ImageServer;
@@ -82,7 +87,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const dir = mkdtempSync(join(tmpdir(), 'vm-'));
   chmodSync(dir, 0o711); // QEMU opens disks by path as an uid of its own
   const images = await startImageServer();
-  const network = podNetwork(dir);
+  const network = podNetwork(dir, { dualStack: options.dualStack === true });
   const cgroupRoot = `/${basename(dir)}`;
   const paths = {
     socket: join(dir, 'vmlet.sock'),
@@ -90,6 +95,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     runtimeDir: join(dir, 'run'),
     cniConfDir: join(dir, 'net.d'),
     configFile: join(dir, 'config.yaml'),
+    mappingDir: join(dir, 'images.d'),
+    registryHostsDir: join(dir, 'certs.d'),
     logFile: join(dir, 'daemon.log'),
   };
   const client = makeCriClient(paths.socket);
@@ -208,8 +215,13 @@ function configuration(options: NodeOptions, paths: Paths): Record<string, unkno
     stateDir: paths.stateDir,
     domainType: 'qemu',
     metrics: { listen: '127.0.0.1:0' }, // a free port each, told in the log: nodes run side by side
-    images: { sources: [...sources, ...(options.sources?.(server) ?? [])] },
-    cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir] },
+    images: {
+      sources: [...sources, ...(options.sources?.(server) ?? [])],
+      mappingDir: paths.mappingDir,
+      registryHostsDir: paths.registryHostsDir,
+      kubeletRoot: dirname(paths.stateDir),
+    },
+    cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir], cacheDir: join(paths.stateDir, 'cni') },
   };
   for (const [key, value] of Object.entries(options.config ?? {})) {
     const before = own[key];
@@ -223,6 +235,8 @@ interface Paths {
   readonly stateDir: string;
   readonly runtimeDir: string;
   readonly cniConfDir: string;
+  readonly mappingDir: string;
+  readonly registryHostsDir: string;
   readonly binDir: string;
   readonly images: ImageServer;
 }

@@ -14,6 +14,8 @@ export interface PodNetwork {
   /** `10.x.y.0/24` */
   readonly subnet: string;
   readonly gateway: string;
+  /** The IPv6 range (RFC 4193) and its gateway, where the network has both families. */
+  readonly ipv6?: { readonly subnet: string; readonly gateway: string };
   /** File on which the namespace is mounted. */
   readonly netnsPath: string;
   /** Directory of the plugins. */
@@ -34,15 +36,19 @@ export interface Conflist {
 const pluginDirs = ['/opt/cni/bin', '/usr/lib/cni'];
 
 /** Describes the network of the node in `dir`; nothing is made yet. */
-export function podNetwork(dir: string): PodNetwork {
+export function podNetwork(dir: string, { dualStack = false }: { readonly dualStack?: boolean } = {}): PodNetwork {
   const name = 'pods';
   const bridge = 'cni0';
   const subnet = '10.88.7.0/24';
+  const ipv6 = dualStack ? { subnet: 'fd00:10:88:7::/64', gateway: 'fd00:10:88:7::1' } : undefined;
   const dataDir = join(dir, 'leases');
-  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }] };
+  const ranges = [[{ subnet }], ...(ipv6 ? [[{ subnet: ipv6.subnet }]] : [])];
+  const routes = [{ dst: '0.0.0.0/0' }, ...(ipv6 ? [{ dst: '::/0' }] : [])];
+  const ipam = { type: 'host-local', dataDir, ranges, routes };
   const plugin = { type: 'bridge', bridge, isGateway: true, ipMasq: true, ipam };
   const conflist = { cniVersion: '1.0.0', name, plugins: [plugin] };
-  return { name, bridge, subnet, gateway: '10.88.7.1', netnsPath: join(dir, 'netns'), binDir: join(dir, 'cni-bin'), dataDir, conflist };
+  const where = { netnsPath: join(dir, 'netns'), binDir: join(dir, 'cni-bin'), dataDir };
+  return { name, bridge, subnet, gateway: '10.88.7.1', ...(ipv6 ? { ipv6 } : {}), ...where, conflist };
 }
 
 /** Makes the namespace and the plugins that run in it. Needs root. */
@@ -70,7 +76,7 @@ export async function writeConflist(confDir: string, conflist: Conflist): Promis
 /** The addresses that are leased now. */
 export async function leasedAddresses({ dataDir, name }: PodNetwork): Promise<string[]> {
   const files = await readdir(join(dataDir, name)).catch(() => []);
-  return files.filter((file) => /^[0-9.]+$/.test(file));
+  return files.filter((file) => /^[0-9a-f.:]+$/.test(file));
 }
 
 /** What pods have left in the namespace: links other than bridges (which the plugin keeps for the next pod), and packet filter rules. */

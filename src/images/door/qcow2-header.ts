@@ -1,5 +1,6 @@
 import { Refusal } from '../failures.ts';
 import { walkExtensions } from './qcow2-extensions.ts';
+import type { TablePlace } from './qcow2-tables.ts';
 
 /** How many of a file's first bytes `parseQcow2Header` needs: the largest cluster, since all that it reads lies in the first one. */
 export const qcow2HeaderBytes = 2 ** 21;
@@ -9,6 +10,8 @@ export interface Qcow2Header {
   readonly version: number;
   readonly virtualSizeBytes: number;
   readonly clusterBytes: number;
+  readonly l1Table: TablePlace;
+  readonly refcountTable: TablePlace;
 }
 
 /** Sizes that a header is judged by, in bytes. */
@@ -47,7 +50,9 @@ interface Rule {
 const headerBytesV2 = 72;
 const headerBytesV3 = 104;
 const headerBytesKnown = 112;
+const headerFieldsEnd = 105; // the compression type is the last field known; what follows is padding
 const maxL1Entries = 2 ** 22; // QEMU's QCOW_MAX_L1_SIZE, 32 MiB
+const spareL1Entries = 2n ** 16n; // a disk that was shrunk keeps its table; more is memory of each VM for nothing
 const maxRefcountTableBytes = 2 ** 23; // QEMU's QCOW_MAX_REFTABLE_SIZE
 const incompatible = { dirty: 0n, corrupt: 1n, dataFile: 2n, compressionType: 3n, extendedL2: 4n } as const;
 const autoclearRawDataFile = 1n;
@@ -116,6 +121,11 @@ const rules: readonly Rule[] = [
   },
   {
     name: 'l1-table',
+    says: 'the L1 table is far larger than the disk needs',
+    holds: (h) => BigInt(h.l1Size) <= l1EntriesNeeded(h) + spareL1Entries,
+  },
+  {
+    name: 'l1-table',
     says: 'the L1 table lies outside the file',
     holds: (h, { fileBytes }) => liesInside(h, h.l1Offset, BigInt(h.l1Size) * 8n, fileBytes),
   },
@@ -142,10 +152,16 @@ export function parseQcow2Header(bytes: Uint8Array, limits: Qcow2Limits): Qcow2H
   }
   const clusterBytes = 2 ** fields.clusterBits;
   if (bytes.length < clusterBytes) throw new Refusal('truncated', 'qcow2: the file ends within its first cluster');
-  const unknownFields = bytes.subarray(headerBytesKnown, Math.max(fields.headerLength, headerBytesKnown));
+  const unknownFields = bytes.subarray(headerFieldsEnd, Math.max(fields.headerLength, headerFieldsEnd));
   if (unknownFields.some((byte) => byte !== 0)) throw new Refusal('header-length', 'qcow2: the header has fields that are not known');
   walkExtensions(bytes.subarray(fields.headerLength, clusterBytes));
-  return { version: fields.version, virtualSizeBytes: Number(fields.size), clusterBytes };
+  return {
+    version: fields.version,
+    virtualSizeBytes: Number(fields.size),
+    clusterBytes,
+    l1Table: { name: 'l1-table', offset: Number(fields.l1Offset), length: fields.l1Size * 8 },
+    refcountTable: { name: 'refcount-table', offset: Number(fields.refcountOffset), length: fields.refcountClusters * clusterBytes },
+  };
 }
 
 /** True for a file that begins with qcow2's magic number. */

@@ -74,7 +74,10 @@ function parseInfo(stdout: string): Info {
   try {
     return infoSchema.parse(JSON.parse(stdout));
   } catch (error) {
-    throw new Refusal('qemu-info', `qemu-img info does not answer what it should: ${messageOf(error).slice(0, 300)}`, { cause: error });
+    const problem = messageOf(error)
+      .replaceAll(/[^\x20-\x7e]+/g, ' ')
+      .slice(0, 100); // it may quote what QEMU quotes of the disk
+    throw new Refusal('qemu-info', `qemu-img info does not answer what it should: ${problem}`, { cause: error });
   }
 }
 

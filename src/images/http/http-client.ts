@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { vmletVersion } from '../../lib/version.ts';
 import { PullProblem } from '../failures.ts';
-import { mayConnect, rangeOf, type Network } from './address-rules.ts';
+import { mayConnect, publicRange, rangeOf, type Network } from './address-rules.ts';
 import { httpGet, type Resolver } from './http-get.ts';
 import { redirectTarget, shown } from './http-rules.ts';
 import { makeAgents, type Transport } from './transport.ts';
@@ -11,8 +11,11 @@ export interface HttpRequest {
   /** Default GET; redirects of a POST are not followed. */
   readonly method?: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
+  /** Go wherever redirects lead: nothing secret. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The `Authorization` field; goes to the url's own origin alone. */
+  /** Go to the url's own origin alone. */
+  readonly originHeaders?: Readonly<Record<string, string>> | undefined;
+  /** The `Authorization` field; goes to the url's own origin alone, and not back to it from another. */
   readonly authorization?: string | undefined;
   readonly body?: string | undefined;
   /** Whether the operator wrote the url's host; a pod's author or another server did otherwise. */
@@ -27,7 +30,7 @@ export interface HttpAnswer {
   readonly headers: IncomingHttpHeaders;
   /** Where it came from. */
   readonly url: URL;
-  /** Range of the first host's address, for urls that its answers name. */
+  /** Range of the address that it came from, `public` after redirects through several: for urls that the answer names. */
   readonly range: string;
   readonly response: IncomingMessage;
   /** What went wrong on the connection since the answer began, also behind the body. */
@@ -37,8 +40,8 @@ export interface HttpAnswer {
 /** Requests over connections that are kept open; dispose to close them. */
 export interface HttpClient extends Disposable {
   /**
-   * Sends and follows redirects: never to another protocol than https (http from http), never into a network that the first host is not in,
-   * never with credentials to another origin. Throws `PullProblem` or the signal's reason; any status but a redirect is an answer.
+   * Sends and follows redirects: never to another protocol than https (http from http), never into a network that a host before was not in,
+   * never with credentials to another origin. Through a proxy only addresses that are written as such are judged. Throws `PullProblem` or the signal's reason; any status but a redirect is an answer.
    */
   readonly send: (request: HttpRequest, signal: AbortSignal) => Promise<HttpAnswer>;
 }
@@ -59,38 +62,32 @@ export function makeHttpClient({ transport, allowedNetworks, resolver }: HttpCli
   async function send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     const { method = 'GET' } = request;
     const seen = new Set<string>();
-    let range: string | undefined;
+    let isAtOrigin = true;
+    let range = request.referredFrom;
     for (let { url } = request; ;) {
       if (seen.has(url.href)) throw new PullProblem('redirects', `${shown(request.url)} redirects in a circle`);
       if (seen.size > transport.maxRedirects)
         throw new PullProblem('redirects', `${shown(request.url)} redirects more than ${transport.maxRedirects} times`);
+      const isNamed = request.isConfigured && seen.size === 0 && isAddressOrLocalhost(url);
       seen.add(url.href);
-      const isOrigin = url.origin === request.url.origin;
-      const context = {
-        isNamed: request.isConfigured && range === undefined && isAddressOrLocalhost(url),
-        referredFrom: range ?? request.referredFrom,
-        allowed: allowedNetworks,
-      };
+      isAtOrigin &&= url.origin === request.url.origin;
+      const context = { isNamed, referredFrom: range, allowed: allowedNetworks };
       const { response, address, connectionError } = await httpGet(
         {
           method,
           url,
           body: request.body,
-          headers: {
-            'user-agent': `vmlet/${vmletVersion}`,
-            accept: '*/*',
-            'accept-encoding': 'identity',
-            ...request.headers,
-            ...(isOrigin && request.authorization !== undefined ? { authorization: request.authorization } : {}),
-          },
+          headers: fieldsOf(request, isAtOrigin),
           mayConnect: (each) => mayConnect(each, context),
           agent: url.protocol === 'https:' ? agents.https : agents.http,
+          viaProxy: transport.proxy !== undefined,
           connectTimeoutMs: transport.connectTimeoutMs,
+          answerTimeoutMs: transport.stallTimeoutMs,
           resolver,
         },
         signal,
       );
-      range ??= rangeOf(address);
+      range = rangeAfter(range, rangeOf(address));
       const status = response.statusCode ?? 0;
       if (method === 'POST' || !redirects.has(status)) return { status, headers: response.headers, url, range, response, connectionError };
       response.destroy();
@@ -100,11 +97,24 @@ export function makeHttpClient({ transport, allowedNetworks, resolver }: HttpCli
 
   return {
     send,
-    [Symbol.dispose]: () => {
-      agents.http.destroy();
-      agents.https.destroy();
-    },
+    [Symbol.dispose]: () => agents[Symbol.dispose](),
   };
+}
+
+function fieldsOf({ headers, originHeaders, authorization }: HttpRequest, isAtOrigin: boolean): Readonly<Record<string, string>> {
+  return {
+    'user-agent': `vmlet/${vmletVersion}`,
+    accept: '*/*',
+    'accept-encoding': 'identity',
+    ...headers,
+    ...(isAtOrigin ? originHeaders : {}),
+    ...(isAtOrigin && authorization !== undefined ? { authorization } : {}),
+  };
+}
+
+/** Of two networks in a chain neither may be entered again: a server in between could be anybody's. */
+function rangeAfter(before: string | undefined, reached: string): string {
+  return before === undefined || before === reached ? reached : publicRange;
 }
 
 function isAddressOrLocalhost({ hostname }: URL): boolean {

@@ -4,22 +4,30 @@ import { PullProblem } from '../failures.ts';
 export interface StallWatch extends Disposable {
   /** Aborts with the outer signal's reason or with a `PullProblem` of kind `stalled`. */
   readonly signal: AbortSignal;
-  /** Something moved: the time begins anew. */
+  /** Something moved: the time begins anew, also after `pause`. */
   readonly touch: () => void;
+  /** What is waited for now is not the server, such as our own disk: no time passes until the next `touch`. */
+  readonly pause: () => void;
 }
 
 /** Watches one download: `stallTimeoutMs` without a `touch` ends it, however long the whole takes. */
 export function watchForStall(stallTimeoutMs: number, what: string, outer: AbortSignal): StallWatch {
   const controller = new AbortController();
+  let isPaused = false;
   const timer = setTimeout(() => {
-    controller.abort(new PullProblem('stalled', `${what}: nothing received for ${stallTimeoutMs} ms`));
+    if (isPaused) timer.refresh();
+    else controller.abort(new PullProblem('stalled', `${what}: nothing received for ${stallTimeoutMs} ms`));
   }, stallTimeoutMs);
   const onAbort = (): void => controller.abort(outer.reason);
   if (outer.aborted) onAbort();
   else outer.addEventListener('abort', onAbort, { once: true });
   return {
     signal: controller.signal,
-    touch: () => void timer.refresh(),
+    touch: () => {
+      isPaused = false;
+      timer.refresh();
+    },
+    pause: () => void (isPaused = true),
     [Symbol.dispose]: () => {
       clearTimeout(timer);
       outer.removeEventListener('abort', onAbort);

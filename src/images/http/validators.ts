@@ -12,6 +12,12 @@ export function conditionsOf(validators: Validators | undefined): Readonly<Recor
   return validators?.lastModified === undefined ? {} : { 'if-modified-since': validators.lastModified };
 }
 
+/** The field that asks for a range only if the bytes are still these (RFC 9110, section 13.1.5); `validators` are strong ones. */
+export function rangeConditionOf({ etag, lastModified }: Validators = {}): Readonly<Record<string, string>> {
+  const condition = etag ?? lastModified;
+  return condition === undefined ? {} : { 'if-range': condition };
+}
+
 /**
  * The strong validators of an answer. A weak tag promises the same meaning, not the same bytes; a date is strong only if the answer is at
  * least a second younger, for the file could have changed again within that second (section 8.8.2.2).

@@ -1,87 +1,106 @@
 import { invalid } from '../../model/errors.ts';
-import type { DiskFormat } from '../../model/image.ts';
-import { formatReference, spellingsOf, type Reference } from '../reference.ts';
+import type { Transport } from '../http/transport.ts';
+import { formatReference, keyOf, parseReference, spellingsOf, type Reference } from '../reference.ts';
+import { compileAddress, type Address, type AddressTemplate } from './address.ts';
+import { compressionOf, type ImageSource, type Mapping } from './mapping.ts';
+import type { HttpOrigin, OriginOf, FileOrigin } from './origin.ts';
+import { makeUrlNames } from './url-hosts.ts';
 
-/** A line of `images.sources`: exactly one of `name` and `match`. */
-export interface ImageSource {
-  /** Exact image name; without tag it means `:latest`. */
-  readonly name?: string | undefined;
-  /** Regular expression over the whole name (anchored here). */
-  readonly match?: string | undefined;
-  /** `http://` or `https://` address; `$1` to `$99` stand for groups of `match`, in path and query only, `$$` for a dollar sign. */
-  readonly url: string;
-  /** Digest that the bytes must have, 64 hex digits. */
-  readonly sha256?: string | undefined;
-  readonly format: DiskFormat;
+export type { ImageSource, Mapping } from './mapping.ts';
+
+/** All that says where images come from. */
+export interface SourcesInput {
+  /** In order of precedence. */
+  readonly mappings: readonly Mapping[];
+  /** `images.urlHosts`. */
+  readonly urlHosts: readonly string[];
+  /** For sources that name no transport. */
+  readonly transport: Transport;
 }
 
-/** Where an image comes from and what is known of it in advance. */
-export interface Origin {
-  readonly url: URL;
-  readonly format: DiskFormat;
-  /** `sha256:<64 hex>` that the bytes must have: from the reference or the configuration. */
-  readonly digest: string | undefined;
-}
+type MappedOrigin = HttpOrigin | FileOrigin;
 
-/** Answers where a reference's bytes come from. Throws INVALID when no source maps it or when it contradicts the source's digest. */
-export type SourceMap = (reference: Reference) => Origin;
+interface CompiledSource {
+  readonly source: ImageSource;
+  readonly from: string;
+  /** With its tag. */
+  readonly name: string | undefined;
+  readonly address: AddressTemplate;
+  readonly transport: Transport;
+  readonly expression: RegExp | undefined;
+}
 
 /**
- * Compiles the sources: exact names first, then expressions in their order. The host can never come from a reference, so that a pod's author does
- * not choose whom the node talks to. Throws INVALID naming the key.
+ * Compiles the sources: exact names first, through all mappings in their order, then the expressions in theirs, then `virtlet.cloud/<host>/<path>`,
+ * and what is left comes from a registry. Made anew when the configuration is read again. Throws INVALID naming the key.
  */
-export function compileSources(sources: readonly ImageSource[]): SourceMap {
-  for (const [index, source] of sources.entries()) checkTemplate(source, `images.sources[${index}]`);
-  const exact = new Map(sources.filter((each) => each.name !== undefined).map((each) => [each.name, each]));
-  const expressions = sources
-    .filter((each) => each.match !== undefined)
-    .map((source) => ({ source, expression: new RegExp(`^(?:${source.match})$`) }));
+export function makeOrigins({ mappings, urlHosts, transport }: SourcesInput): OriginOf {
+  const compiled = mappings.flatMap((mapping) => mapping.sources.map((source, index) => compile(mapping, source, { index, transport })));
+  const exact = new Map<string, CompiledSource>();
+  for (const each of compiled) if (each.name !== undefined && !exact.has(each.name)) exact.set(each.name, each);
+  const expressions = compiled.flatMap(({ expression, ...rest }) => (expression ? [{ ...rest, expression }] : []));
+  const urlNames = makeUrlNames(urlHosts, transport);
 
-  return (reference) => {
-    const spellings = spellingsOf(reference);
-    for (const spelling of spellings) {
-      const source = exact.get(spelling);
-      if (source) return originOf(reference, source, new URL(source.url));
-    }
-    for (const { source, expression } of expressions) {
-      for (const spelling of spellings) {
-        const groups = expression.exec(spelling);
-        if (groups) return originOf(reference, source, expand(source.url, groups, reference));
+  function mapped(reference: Reference): MappedOrigin | undefined {
+    const found = exact.get(keyOf(withoutDigest(reference)));
+    if (found) return originOf(reference, found, found.address([], reference));
+    for (const each of expressions) {
+      for (const spelling of spellingsOf(reference)) {
+        const groups = each.expression.exec(spelling);
+        if (groups) return originOf(reference, each, each.address(groups, reference));
       }
     }
-    throw invalid(
-      'image',
-      `${JSON.stringify(formatReference(reference))} is mapped to no address: add a line to images.sources in the node's configuration`,
-    );
-  };
+    return undefined;
+  }
+
+  return (reference) => mapped(reference) ?? urlNames(reference) ?? { kind: 'registry', reference };
 }
 
-function originOf(reference: Reference, source: ImageSource, url: URL): Origin {
+function compile(
+  mapping: Mapping,
+  source: ImageSource,
+  { index, transport }: { readonly index: number; readonly transport: Transport },
+): CompiledSource {
+  const key = `${mapping.from}[${index}]`;
+  const profile = source.transport === undefined ? transport : mapping.transports.get(source.transport);
+  if (!profile) throw invalid(`${key}.transport`, 'is no key of transports');
+  const expression = source.match === undefined ? undefined : compileExpression(source.match, `${key}.match`);
+  const address = compileAddress(source.url, `${key}.url`, expression !== undefined);
+  const name = source.name === undefined ? undefined : fullName(source.name, `${key}.name`);
+  return { source, from: mapping.from, name, address, transport: profile, expression };
+}
+
+function withoutDigest({ name, tag }: Reference): Reference {
+  return tag === undefined ? { name } : { name, tag };
+}
+
+function fullName(text: string, key: string): string {
+  try {
+    return keyOf(withoutDigest(parseReference(text)));
+  } catch (error) {
+    throw invalid(key, error instanceof Error ? error.message : 'is no image name');
+  }
+}
+
+function compileExpression(text: string, key: string): RegExp {
+  try {
+    new RegExp(text); // by itself: `a)|(?:b` is one only inside the brackets that anchor it
+    return new RegExp(`^(?:${text})$`);
+  } catch (error) {
+    throw invalid(key, `is not a regular expression: ${error instanceof Error ? error.message : ''}`);
+  }
+}
+
+function originOf(
+  reference: Reference,
+  { source, from, transport }: Pick<CompiledSource, 'source' | 'from' | 'transport'>,
+  address: Address,
+): MappedOrigin {
   const configured = source.sha256 === undefined ? undefined : `sha256:${source.sha256}`;
   if (configured !== undefined && reference.digest !== undefined && configured !== reference.digest) {
-    throw invalid('image', `asks for ${reference.digest}, but images.sources says that ${reference.name} is ${configured}`);
+    throw invalid('image', `${JSON.stringify(formatReference(reference))} asks for another digest than ${from} gives to it, ${configured}`);
   }
-  return { url, format: source.format, digest: reference.digest ?? configured };
-}
-
-function expand(template: string, groups: RegExpExecArray, reference: Reference): URL {
-  const text = template.replaceAll(/\$(\$|[1-9][0-9]?)/g, (_whole, what: string) => (what === '$' ? '$' : (groups[Number(what)] ?? '')));
-  const path = /^https?:\/\/[^/?#]*([^?#]*)/.exec(text)?.[1] ?? '';
-  if (path.split(/[/\\]/).some((segment) => segment === '.' || segment === '..')) {
-    throw invalid('image', `${JSON.stringify(formatReference(reference))} would leave the directory of its source in images.sources`);
-  }
-  return new URL(text);
-}
-
-function checkTemplate(source: ImageSource, key: string): void {
-  const authority = /^https?:\/\/([^/?#]*)/.exec(source.url)?.[1];
-  if (authority === undefined || !URL.canParse(source.url)) throw invalid(`${key}.url`, 'must be an http:// or https:// address');
-  if (authority.includes('$') && source.match !== undefined)
-    throw invalid(`${key}.url`, '$1 ... may stand in path and query only, never in the host');
-  if (source.match === undefined) return;
-  try {
-    new RegExp(source.match); // by itself: `a)|(?:b` is one only inside the brackets that anchor it
-  } catch (error) {
-    throw invalid(`${key}.match`, `is not a regular expression: ${error instanceof Error ? error.message : ''}`);
-  }
+  const path = address.kind === 'http' ? address.url.pathname : address.path;
+  const reading = { format: source.format, compression: source.compression ?? compressionOf(path), digest: reference.digest ?? configured };
+  return address.kind === 'http' ? { ...address, ...reading, isConfigured: true, transport } : { ...address, ...reading };
 }

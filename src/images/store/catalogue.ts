@@ -17,6 +17,10 @@ export interface CatalogueSource {
   /** Ids of image records are hex digits. */
   readonly images: ReadonlyMap<string, ImageRecord>;
   readonly names: ReadonlyMap<string, NameRecord>;
+  /** Bytes on disk, by hex digits. */
+  readonly allocatedBytes: ReadonlyMap<string, number>;
+  /** By key of a name. */
+  readonly isPinned: (key: string) => boolean;
   /** Images that are being removed are shown no more. */
   readonly isHidden: (imageId: string) => boolean;
 }
@@ -40,10 +44,11 @@ export function makeCatalogue(source: CatalogueSource): Catalogue {
         format: record.format,
         path: join(source.blobs, hex),
         sizeBytes: record.sizeBytes,
+        allocatedBytes: source.allocatedBytes.get(hex) ?? record.sizeBytes,
         virtualSizeBytes: record.virtualSizeBytes,
         repoTags: names.filter((key) => !key.includes('@')),
         repoDigests: names.filter((key) => key.includes('@')),
-        pinned: false,
+        pinned: names.some(source.isPinned),
       };
     });
   const byId = new Map(list.map((image) => [image.id, image]));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DiskFormat } from '../../model/image.ts';
 
-/** Version of both kinds of record. */
+/** Version of all kinds of record. */
 export const imageRecordVersion = 1;
 
 const sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/);
@@ -28,6 +28,11 @@ const nameSchema = z.strictObject({
   origin: z.strictObject({ urlDigest: sha256, etag: z.string().optional(), lastModified: z.string().optional() }).optional(),
 });
 
+const contentSchema = z.strictObject({ imageId: sha256 });
+
+/** Which disk came out of what was downloaded (layers with what is around them); the record's id is the hex digits of that content's digest. */
+export type ContentRecord = z.output<typeof contentSchema>;
+
 /** A disk in the store; the record's id is the image id's hex digits. */
 export type ImageRecord = z.output<typeof imageSchema>;
 
@@ -37,6 +42,11 @@ export type NameRecord = z.output<typeof nameSchema>;
 /** Reads a decoded image record; throws with what is wrong. */
 export function parseImageRecord(value: unknown): ImageRecord {
   return imageSchema.parse(value);
+}
+
+/** Reads a decoded content record; throws with what is wrong. */
+export function parseContentRecord(value: unknown): ContentRecord {
+  return contentSchema.parse(value);
 }
 
 /** Reads a decoded name record; throws with what is wrong. */

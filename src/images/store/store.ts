@@ -1,13 +1,13 @@
-import { chmod, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { removeDurably, syncDirectory } from '../../lib/durable-file.ts';
-import { isErrno } from '../../lib/errno.ts';
 import { makeKeyedMutex } from '../../lib/keyed-mutex.ts';
 import type { Log } from '../../lib/log.ts';
 import { VmletError } from '../../model/errors.ts';
 import type { Image } from '../../model/image.ts';
-import { openRecords, type OpenRecords, type Records } from '../../records/records.ts';
+import { openRecords, type OpenRecords } from '../../records/records.ts';
+import { identityOf } from '../door/identity.ts';
 import { makeCatalogue } from './catalogue.ts';
 import { makeHolds } from './holds.ts';
 import {
@@ -15,12 +15,15 @@ import {
   imageIdOf,
   imageRecordVersion,
   nameRecordId,
+  parseContentRecord,
   parseImageRecord,
   parseNameRecord,
   type ImageRecord,
   type NameRecord,
 } from './image-record.ts';
-import { prepareLayout, sweepLeftovers, type StoreLayout } from './store-layout.ts';
+import { reconcile, sizesOf } from './reconcile.ts';
+import { makeSeals } from './seals.ts';
+import { prepareLayout, type StoreLayout } from './store-layout.ts';
 
 /**
  * Disks, their records and names. INVARIANTS: what is listed is complete, durable and has passed the door; a blob's bytes never change;
@@ -33,14 +36,17 @@ export interface Store {
   readonly find: (reference: string) => Image | undefined;
   /** The image of this id that may be used; `undefined` when absent or refused. */
   readonly usable: (imageId: string) => Image | undefined;
-  /** Moves a judged file from ingest into the store and gives it its first names; a disk that is there already stays. All or nothing. */
-  readonly add: (file: string, record: ImageRecord, names: readonly NameRecord[]) => Promise<Image>;
-  /** Lets names lead to an image, away from others. `undefined` when the image is gone. */
-  readonly name: (imageId: string, names: readonly NameRecord[]) => Promise<Image | undefined>;
+  /** The usable image that came out of a content (see `ContentRecord`); `undefined` when it is not known. */
+  readonly ofContent: (content: string) => Image | undefined;
+  /** Moves a judged file from ingest into the store and ties names and contents to it; a disk that is there already stays. All or nothing. */
+  readonly add: (disk: JudgedDisk, record: ImageRecord, tiesOf: (imageId: string) => Ties) => Promise<Image>;
+  /** Lets names and contents lead to an image, away from others. `undefined` when the image is gone. */
+  readonly tie: (imageId: string, ties: Ties) => Promise<Image | undefined>;
   /** Where names came from. */
   readonly names: () => readonly NameRecord[];
   /** As `Images.remove`. */
   readonly remove: (reference: string, signal: AbortSignal) => Promise<void>;
+  /** As `Images.hold`; also throws IMAGE_REFUSED when the disk is not the one that was judged. */
   readonly hold: (imageId: string, containerId: string) => Image;
   readonly release: (imageId: string, containerId: string) => void;
   /** Images with their records, for a renewal of verdicts. */
@@ -49,23 +55,54 @@ export interface Store {
   readonly judge: (imageId: string, record: ImageRecord) => Promise<void>;
 }
 
-/** Opens the store: reads the records, drops those without a disk and disks without a record, empties ingest. */
-export async function openStore(dir: string, deps: { readonly log: Log; readonly openRecords?: OpenRecords }): Promise<Store> {
-  const { log } = deps;
+/** A file in the ingest directory, and the open file that the door has judged: they must be one. */
+export interface JudgedDisk {
+  readonly file: string;
+  readonly handle: FileHandle;
+}
+
+/** What leads to an image. */
+export interface Ties {
+  readonly names: readonly NameRecord[];
+  /** Digests of contents that the disk came out of. */
+  readonly contents: readonly string[];
+}
+
+/** What a store is opened with. */
+export interface StoreDeps {
+  readonly log: Log;
+  readonly openRecords?: OpenRecords;
+  /** Keys of names whose images a kubelet shall not collect; default none. */
+  readonly isPinned?: (key: string) => boolean;
+}
+
+/** Opens the store: reads the records, drops those without a disk and disks without a record. */
+export async function openStore(dir: string, deps: StoreDeps): Promise<Store> {
+  const { log, isPinned = () => false } = deps;
   const open = deps.openRecords ?? openRecords;
   const layout = await prepareLayout(dir);
-  const [images, names] = await Promise.all([
+  const [images, names, contents] = await Promise.all([
     open({ dir: layout.images, version: imageRecordVersion, parse: parseImageRecord }),
     open({ dir: layout.names, version: imageRecordVersion, parse: parseNameRecord }),
+    open({ dir: layout.contents, version: imageRecordVersion, parse: parseContentRecord }),
   ]);
-  await reconcile(layout, images, names, log);
+  const allocatedBytes = await reconcile(layout, { images, names, contents }, log);
 
+  const pathOf = (imageId: string): string => join(layout.blobs, hexOf(imageId));
+  const seals = makeSeals(pathOf);
+  for (const hex of images.all().keys()) await seals.seal(`sha256:${hex}`);
   const locks = makeKeyedMutex();
   const holds = makeHolds();
   const hidden = new Set<string>();
-  const pathOf = (imageId: string): string => join(layout.blobs, hexOf(imageId));
   const view = () =>
-    makeCatalogue({ blobs: layout.blobs, images: images.all(), names: names.all(), isHidden: (imageId) => hidden.has(imageId) });
+    makeCatalogue({
+      blobs: layout.blobs,
+      images: images.all(),
+      names: names.all(),
+      allocatedBytes,
+      isPinned,
+      isHidden: (imageId) => hidden.has(imageId),
+    });
   let catalogue = view();
   const changed = (): void => void (catalogue = view());
   const isRefused = (imageId: string): boolean => images.get(hexOf(imageId))?.verdict.refused !== undefined;
@@ -81,18 +118,24 @@ export async function openStore(dir: string, deps: { readonly log: Log; readonly
     }
   }
 
-  async function putNames(records: readonly NameRecord[]): Promise<void> {
-    for (const record of records) {
+  async function putTies(imageId: string, ties: Ties): Promise<void> {
+    for (const content of ties.contents) {
+      if (contents.get(hexOf(content))?.imageId !== imageId) await contents.put(hexOf(content), { imageId });
+    }
+    for (const record of ties.names) {
       const isSame = isDeepStrictEqual(names.get(nameRecordId(record.key)), record);
       if (!isSame) await names.put(nameRecordId(record.key), record);
     }
   }
 
-  /** Forgets an image: names, then record, then bytes, so that a crash in between leaves an image with fewer names or a blob to sweep. */
+  /** Forgets an image: what leads to it, then record, then bytes, so that a crash in between leaves an image with fewer names or a blob to sweep. */
   async function forget(imageId: string): Promise<void> {
     for (const [id, record] of names.all()) if (record.imageId === imageId) await names.remove(id);
+    for (const [id, record] of contents.all()) if (record.imageId === imageId) await contents.remove(id);
     await images.remove(hexOf(imageId));
     await removeDurably(pathOf(imageId));
+    allocatedBytes.delete(hexOf(imageId));
+    seals.forget(imageId);
   }
 
   function imageOrThrow(imageId: string): Image {
@@ -101,16 +144,19 @@ export async function openStore(dir: string, deps: { readonly log: Log; readonly
     return image;
   }
 
-  async function addLocked(imageId: string, file: string, add: { record: ImageRecord; names: readonly NameRecord[] }): Promise<void> {
+  async function addLocked(imageId: string, disk: JudgedDisk, add: { record: ImageRecord; ties: Ties }): Promise<void> {
     const isThere = images.get(hexOf(imageId)) !== undefined;
-    if (isThere) await rm(file, { force: true });
+    if (isThere) await rm(disk.file, { force: true });
     try {
       if (!isThere) {
-        await rename(file, pathOf(imageId));
+        const judged = await identityOf(disk.handle);
+        await rename(disk.file, pathOf(imageId));
         await syncDirectory(layout.blobs);
+        await seals.seal(imageId, judged);
+        allocatedBytes.set(hexOf(imageId), (await sizesOf(pathOf(imageId)))?.allocated ?? add.record.sizeBytes);
       }
       await images.put(hexOf(imageId), add.record);
-      await putNames(add.names);
+      await putTies(imageId, add.ties);
     } catch (error) {
       if (!isThere) await forget(imageId);
       throw error;
@@ -122,14 +168,18 @@ export async function openStore(dir: string, deps: { readonly log: Log; readonly
     list: () => catalogue.list,
     find: (reference) => usable(catalogue.find(reference)),
     usable: (imageId) => usable(byId(imageId)),
-    add: async (file, record, firstNames) => {
+    ofContent: (content) => {
+      const imageId = contents.get(hexOf(content))?.imageId;
+      return imageId === undefined ? undefined : usable(byId(imageId));
+    },
+    add: async (disk, record, tiesOf) => {
       const imageId = imageIdOf(record.format, record.digest);
-      await underLock(imageId, async () => addLocked(imageId, file, { record, names: firstNames }));
+      await underLock(imageId, async () => addLocked(imageId, disk, { record, ties: tiesOf(imageId) }));
       return imageOrThrow(imageId);
     },
-    name: async (imageId, records) => {
+    tie: async (imageId, ties) => {
       await underLock(imageId, async () => {
-        if (images.get(hexOf(imageId))) await putNames(records);
+        if (images.get(hexOf(imageId))) await putTies(imageId, ties);
       });
       return byId(imageId);
     },
@@ -141,6 +191,7 @@ export async function openStore(dir: string, deps: { readonly log: Log; readonly
     },
     hold: (imageId, containerId) => {
       const image = imageOrThrow(imageId);
+      seals.check(imageId);
       holds.hold(imageId, containerId);
       return image;
     },
@@ -169,39 +220,5 @@ export async function openStore(dir: string, deps: { readonly log: Log; readonly
     } finally {
       hidden.delete(imageId);
     }
-  }
-}
-
-async function reconcile(layout: StoreLayout, images: Records<ImageRecord>, names: Records<NameRecord>, log: Log): Promise<void> {
-  for (const { file, problem } of [...images.unreadable, ...names.unreadable])
-    log.error({ file, problem }, 'record of an image is unreadable');
-  // A disk whose record cannot be read may be the base of a root disk: it stays.
-  const unreadable = new Set(images.unreadable.map((each) => each.id));
-  await sweepLeftovers(layout, (blob) => images.get(blob) !== undefined || unreadable.has(blob), log);
-  for (const [hex, record] of images.all()) {
-    const size = await sizeOf(join(layout.blobs, hex));
-    const isWhole = size === record.sizeBytes && hex === hexOf(imageIdOf(record.format, record.digest));
-    if (isWhole) {
-      await chmod(join(layout.blobs, hex), 0o644);
-      continue;
-    }
-    log.warn({ imageId: `sha256:${hex}`, sizeBytes: size, recordedBytes: record.sizeBytes }, 'image without its disk dropped');
-    await images.remove(hex);
-    await removeDurably(join(layout.blobs, hex));
-  }
-  for (const [id, record] of names.all()) {
-    if (images.get(hexOf(record.imageId)) || unreadable.has(hexOf(record.imageId))) continue;
-    log.warn({ name: record.key, imageId: record.imageId }, 'name without its image dropped');
-    await names.remove(id);
-  }
-}
-
-async function sizeOf(file: string): Promise<number | undefined> {
-  try {
-    const found = await stat(file);
-    return found.isFile() ? found.size : undefined;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
   }
 }

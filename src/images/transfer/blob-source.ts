@@ -1,3 +1,4 @@
+import { PullProblem } from '../failures.ts';
 import type { Validators } from '../http/validators.ts';
 
 /** Bytes `from` to before `to`, or to the end. */
@@ -26,7 +27,7 @@ export interface BlobBody {
   /** Size of the whole blob; `undefined` when the server does not say. */
   readonly totalBytes: number | undefined;
   readonly validators: Validators;
-  /** The bytes; ends with `PullProblem` when the server sends fewer or more than it announced. Closing the iterator drops the connection. */
+  /** The bytes, each chunk the reader's own, who may free its memory; ends with `PullProblem` when the server sends fewer or more than it announced. Closing the iterator drops the connection. */
   readonly chunks: AsyncIterable<Buffer>;
 }
 
@@ -36,7 +37,14 @@ export interface BlobSource {
   readonly name: string;
   /**
    * Throws `PullProblem`: with `registryAway` where asking again may help, `retryAfterMs` if the server said when; or the signal's reason.
-   * 416 (the range lies behind the end) is a `PullProblem` of kind `status`.
+   * A range that lies behind the end (416) is a `BehindEnd`.
    */
   readonly open: (request: BlobRequest, signal: AbortSignal) => Promise<BlobBody | { readonly kind: 'unchanged' }>;
+}
+
+/** The range that was asked for lies behind the blob's end: an empty blob, or one that has become shorter. */
+export class BehindEnd extends PullProblem {
+  constructor(name: string) {
+    super('status', `${name} answers that it is shorter than the range that was asked for`, { registryAway: false });
+  }
 }

@@ -32,7 +32,7 @@ describe('a pull', () => {
     const told: PullProgress[] = [];
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources: [source(`${server.url}/disk.qcow2`)] }, { onProgress: (each) => told.push(each) });
-    const image = await images.pull('disk', signal);
+    const image = await images.pull({ reference: 'disk' }, signal);
     const digest = `sha256:${sha256(bytes)}`;
     const id = `sha256:${sha256(Buffer.from(`vmlet/qcow2/${digest}`))}`;
     expect(image).toEqual({
@@ -41,6 +41,7 @@ describe('a pull', () => {
       format: 'qcow2',
       path: join(storeDir, 'blobs', id.slice(7)),
       sizeBytes: bytes.length,
+      allocatedBytes: statSync(image.path).blocks * 512,
       virtualSizeBytes: 64 * 2 ** 20,
       repoTags: ['disk:latest'],
       repoDigests: [`disk@${digest}`],
@@ -73,7 +74,7 @@ describe('a pull', () => {
       response.end(bytes.subarray(1000));
     });
     const images = await openImages({ sources: [source(`${server.url}/a`)] });
-    expect((await images.pull('disk:latest', signal)).sizeBytes).toBe(bytes.length);
+    expect((await images.pull({ reference: 'disk:latest' }, signal)).sizeBytes).toBe(bytes.length);
   });
 
   test('of a raw disk that begins as a qcow2 keeps it raw for ever', async () => {
@@ -84,8 +85,8 @@ describe('a pull', () => {
     const images = await openImages({
       sources: [source(`${server.url}/disk`, { format: 'raw' }), source(`${server.url}/disk`, { name: 'cow' })],
     });
-    const raw = await images.pull('disk', signal);
-    const cow = await images.pull('cow', signal);
+    const raw = await images.pull({ reference: 'disk' }, signal);
+    const cow = await images.pull({ reference: 'cow' }, signal);
     expect([raw.format, raw.virtualSizeBytes]).toEqual(['raw', padded.length]);
     expect([cow.format, cow.virtualSizeBytes]).toEqual(['qcow2', 16 * 2 ** 20]);
     expect(raw.id).not.toBe(cow.id);
@@ -98,7 +99,7 @@ describe('a pull', () => {
     server.answer('/a', (_request, response) => void response.writeHead(302, { location: `${other.url}/b` }).end());
     other.answer('/b', newQcow2());
     const images = await openImages({ sources: [source(`${server.url}/a`.replace('//', '//user:pw@'))] });
-    await images.pull('disk', signal);
+    await images.pull({ reference: 'disk' }, signal);
     expect(server.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('user:pw').toString('base64')}`);
     expect(other.requests[0]?.headers.authorization).toBeUndefined();
   });
@@ -114,16 +115,16 @@ describe('a pull again', () => {
       else response.end(disk.bytes);
     });
     const images = await openImages({ sources: [source(`${server.url}/disk`)] });
-    const first = await images.pull('disk', signal);
-    expect((await images.pull('disk', signal)).id).toBe(first.id);
+    const first = await images.pull({ reference: 'disk' }, signal);
+    expect((await images.pull({ reference: 'disk' }, signal)).id).toBe(first.id);
     expect(server.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, '"one"']);
     disk = { etag: '"two"', bytes: newQcow2('32M') };
-    const second = await images.pull('disk', signal);
+    const second = await images.pull({ reference: 'disk' }, signal);
     expect(second.id).not.toBe(first.id);
     expect(images.find('disk')?.id).toBe(second.id);
     expect(images.find(first.id)).toMatchObject({ repoTags: [], repoDigests: [`disk@${first.digest}`] });
     await images.remove(second.id, signal);
-    expect((await images.pull('disk', signal)).id).toBe(second.id);
+    expect((await images.pull({ reference: 'disk' }, signal)).id).toBe(second.id);
     expect(server.requests.at(-1)?.headers['if-none-match']).toBeUndefined();
   });
 
@@ -137,12 +138,12 @@ describe('a pull again', () => {
         source(`${server.url}/disk`, { name: 'twin', sha256: sha256(bytes) }),
       ],
     });
-    const image = await images.pull('disk', signal);
-    await images.pull('disk', signal);
-    const twin = await images.pull('twin', signal);
+    const image = await images.pull({ reference: 'disk' }, signal);
+    await images.pull({ reference: 'disk' }, signal);
+    const twin = await images.pull({ reference: 'twin' }, signal);
     expect(server.requests).toHaveLength(1);
     expect(twin).toMatchObject({ id: image.id, repoTags: ['disk:latest', 'twin:latest'] });
-    await images.pull(`disk@${image.digest}`, signal);
+    await images.pull({ reference: `disk@${image.digest}` }, signal);
     expect(server.requests).toHaveLength(1);
   });
 });
@@ -158,8 +159,12 @@ describe('many callers', () => {
     });
     const images = await openImages({ sources: [source(`${server.url}/disk`), source(`${server.url}/disk`, { name: 'twin' })] });
     const leaver = new AbortController();
-    const left = images.pull('disk', leaver.signal);
-    const stay = [images.pull('disk', signal), images.pull('disk:latest', signal), images.pull('twin', signal)];
+    const left = images.pull({ reference: 'disk' }, leaver.signal);
+    const stay = [
+      images.pull({ reference: 'disk' }, signal),
+      images.pull({ reference: 'disk:latest' }, signal),
+      images.pull({ reference: 'twin' }, signal),
+    ];
     await waitFor(() => server.requests.length === 1, { timeoutMs: 10_000, what: 'request' });
     leaver.abort(new Error('gone'));
     await expect(left).rejects.toThrow('gone');
@@ -175,7 +180,7 @@ describe('many callers', () => {
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources: [source(`${server.url}/disk`)] });
     const leaver = new AbortController();
-    const pulls = [images.pull('disk', leaver.signal), images.pull('disk', leaver.signal)];
+    const pulls = [images.pull({ reference: 'disk' }, leaver.signal), images.pull({ reference: 'disk' }, leaver.signal)];
     await waitFor(() => filesIn(storeDir).ingest.length === 1, { timeoutMs: 10_000, what: 'partial file' });
     leaver.abort(new Error('gone'));
     expect((await Promise.allSettled(pulls)).map((each) => each.status)).toEqual(['rejected', 'rejected']);
@@ -189,7 +194,7 @@ describe('many callers', () => {
     server.answer('/disk', (_request, response) => void response.write('QFI\xfb'));
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources: [source(`${server.url}/disk`)] });
-    const pull = images.pull('disk', signal);
+    const pull = images.pull({ reference: 'disk' }, signal);
     const outcome = Promise.allSettled([pull]);
     await waitFor(() => filesIn(storeDir).ingest.length === 1, { timeoutMs: 10_000, what: 'partial file' });
     await images.close();
@@ -296,9 +301,9 @@ describe('a pull that fails leaves nothing and says why', () => {
       { storeDir, sources: [source(`${server.url}/disk`)], maxBytes: 2 ** 20, stallTimeoutMs: 500 },
       { resolver: (_hostname, done) => done(null, [{ address: '10.0.0.1', family: 4 }]) },
     );
-    await expect(images.pull('disk', signal)).rejects.toThrow(
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: away },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: away ? 'registry-away' : 'other' },
         message: expect.stringMatching(message),
         cause: expect.objectContaining({ kind }),
       }),
@@ -316,7 +321,7 @@ describe('a pull that fails leaves nothing and says why', () => {
     onTestFinished(() => void server.close());
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources: [source(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)] });
-    await expect(images.pull('disk', signal)).rejects.toThrow(/more than the 4 bytes that it announced/);
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(/more than the 4 bytes that it announced/);
     expect(filesIn(storeDir)).toEqual(nothing);
   });
 
@@ -326,8 +331,10 @@ describe('a pull that fails leaves nothing and says why', () => {
     const storeDir = join(tempDir(), 'images');
     const sources = [source(`${server.url}/disk`, { sha256: '0'.repeat(64) }), source(`${server.url}/disk`, { name: 'free' })];
     const images = await openImages({ storeDir, sources });
-    await expect(images.pull('disk', signal)).rejects.toThrow(/the bytes have the digest sha256:[0-9a-f]{64}, not sha256:0{64}/);
-    await expect(images.pull(`free@sha256:${'1'.repeat(64)}`, signal)).rejects.toThrow(/not sha256:1{64}/);
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
+      /the bytes of \S+ have the digest sha256:[0-9a-f]{64}, not sha256:0{64}/,
+    );
+    await expect(images.pull({ reference: `free@sha256:${'1'.repeat(64)}` }, signal)).rejects.toThrow(/not sha256:1{64}/);
     expect(filesIn(storeDir)).toEqual(nothing);
   });
 
@@ -338,9 +345,9 @@ describe('a pull that fails leaves nothing and says why', () => {
     server.close();
     await once(server, 'close');
     const images = await openImages({ sources: [source(`http://127.0.0.1:${port}/disk`)] });
-    await expect(images.pull('disk', signal)).rejects.toThrow(
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: true },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'registry-away' },
         message: expect.stringContaining('the connection is refused'),
       }),
     );
@@ -351,7 +358,7 @@ describe('a pull that fails leaves nothing and says why', () => {
       { sources: [source('http://nowhere.example/disk')] },
       { resolver: (_hostname, done) => done(Object.assign(new Error('getaddrinfo ENOTFOUND nowhere.example'), { code: 'ENOTFOUND' }), []) },
     );
-    await expect(images.pull('disk', signal)).rejects.toThrow(/connection fails: getaddrinfo ENOTFOUND/);
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(/connection fails: getaddrinfo ENOTFOUND/);
   });
 
   test('a certificate that nobody signed', async () => {
@@ -371,9 +378,9 @@ describe('a pull that fails leaves nothing and says why', () => {
     await once(server, 'listening');
     onTestFinished(() => void server.close());
     const images = await openImages({ sources: [source(`https://127.0.0.1:${(server.address() as AddressInfo).port}/disk`)] });
-    await expect(images.pull('disk', signal)).rejects.toThrow(
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
       expect.objectContaining({
-        facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: false },
+        facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'other' },
         message: expect.stringMatching(/certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/),
       }),
     );
@@ -381,13 +388,16 @@ describe('a pull that fails leaves nothing and says why', () => {
 
   test('a signal that is aborted already', async () => {
     const images = await openImages({ sources: [source('http://127.0.0.1:1/')] });
-    await expect(images.pull('disk', AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late');
+    await expect(images.pull({ reference: 'disk' }, AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late');
   });
 
-  test('a reference that is none, or that no source maps', async () => {
+  test('a reference that is none, or whose host may not be asked', async () => {
     const images = await openImages({ sources: [source('http://127.0.0.1:1/')] });
-    await expect(images.pull('UPPER', signal)).rejects.toThrow(expect.objectContaining({ facts: { code: 'INVALID', field: 'image' } }));
-    await expect(images.pull('other', signal)).rejects.toThrow(/images\.sources/);
+    await expect(images.pull({ reference: 'UPPER' }, signal)).rejects.toThrow(
+      expect.objectContaining({ facts: { code: 'INVALID', field: 'image' } }),
+    );
+    await expect(images.pull({ reference: 'virtlet.cloud/disks.example/a' }, signal)).rejects.toThrow(/images\.urlHosts/);
+    await expect(images.pull({ reference: '127.0.0.1:1/other' }, signal)).rejects.toThrow(/images\.allowedNetworks/);
   });
 });
 
@@ -410,7 +420,7 @@ test('memory does not grow with the disk', async () => {
   const before = process.memoryUsage.rss();
   let most = 0;
   const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 10);
-  const image = await images.pull('disk', signal);
+  const image = await images.pull({ reference: 'disk' }, signal);
   clearInterval(watch);
   expect(image.sizeBytes).toBe(chunks * 2 ** 20);
   expect((most - before) / 2 ** 20).toBeLessThan(160);

@@ -5,7 +5,7 @@ import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode, type Traces } from './node.ts';
 
-const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] } satisfies Traces;
+const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] } satisfies Traces;
 
 async function failureOf(work: Promise<unknown>): Promise<{ message: string; facts: ErrorFacts }> {
   const error = await work.then(
@@ -35,6 +35,8 @@ describe('a plugin that fails ADD', () => {
   });
 
   it.each([
+    ['noisy', 'error 107: the switch is on fire; port 7; stderr: the fuse is blown'],
+    ['wrong-version', 'its result is not valid: cniVersion: 2.0.0 is not supported; accepted: 0.3.0'],
     ['garbage', 'its result is not valid: the output is not JSON; all is well'],
     ['no-ips', 'the result has no IP address for eth0; vmlet needs a plugin with IPAM'],
     ['flood', 'too much output, killed'],
@@ -67,6 +69,34 @@ describe('a plugin that fails ADD', () => {
     await expect(attached).rejects.toThrow('the kubelet has gone');
     expect(node.traces()).toEqual(nothing);
     await expectGroupGone(node);
+  });
+
+  it.each(['slow', 'other-version'])('is none of these: %s', async (onAdd) => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node), { ...double, onAdd }, double]);
+    const network = await node.open();
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    expect(node.calls()[1]?.input).toMatchObject({ prevResult: { cniVersion: '1.0.0', ips: [{ address: '10.213.7.2/24' }] } });
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('leaves nothing of the plugins before it that find their rules by a result alone', async () => {
+    const node = makeNode();
+    const chain = (onAdd: string): object[] => [bridgePlugin(node), { type: 'firewall' }, { type: 'double', journal: node.journal, onAdd }];
+    node.configure(chain('pass'));
+    const network = await node.open();
+    const wanted = request();
+    await network.attach(wanted, soon());
+    expect(node.traces().iptables.join()).toContain('-A CNI-FORWARD -d 10.213.7.2/32');
+    await network.detach(wanted.sandboxId, soon());
+    const kept = node.traces();
+    node.configure(chain('fail'));
+    await expect(network.attach(request(), soon())).rejects.toThrow('the switch is on fire');
+    expect(node.traces()).toEqual(kept);
+    expect(node.calls().at(-1)).toMatchObject({ command: 'DEL', input: { prevResult: { ips: [{ address: '10.213.7.3/24' }] } } });
   });
 
   it('is told when its program is missing', async () => {
@@ -106,6 +136,66 @@ describe('a plugin that fails DEL', () => {
     expect(node.traces().leases).toEqual([]);
     expect(await network.isAlive(wanted.sandboxId)).toBe(true);
 
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
+describe('a network that cannot be released', () => {
+  it('is tried again in the background, and forgotten when that succeeds', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'fail' }]);
+    const network = await node.open(20_000, 300);
+    const wanted = request();
+    await network.attach(wanted, soon());
+    await expect(network.detach(wanted.sandboxId, soon())).rejects.toThrow('the switch is on fire');
+    await waitFor(() => node.calls().filter(({ command }) => command === 'DEL').length > 1, { timeoutMs: 20_000, what: 'another DEL' });
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 20_000, what: 'release of the network' });
+    expect(node.traces()).toEqual(nothing);
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('does not keep its pod for ever, nor another pod at all; a restart goes on with it', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'fail' }]);
+    const network = await node.open();
+    const [wanted, other] = [request(), request()];
+    await network.attach(wanted, soon());
+    for (const _call of [1, 2]) await expect(network.detach(wanted.sandboxId, soon())).rejects.toThrow('the switch is on fire');
+    await network.detach(wanted.sandboxId, soon());
+    const made = node.calls().length;
+    await network.detach(wanted.sandboxId, soon());
+    expect(node.calls()).toHaveLength(made);
+    expect(node.traces()).toMatchObject({ leases: [], records: [`${wanted.sandboxId}.json`] });
+    expect((await network.attach(other, soon())).ips).toEqual(['10.213.7.3']);
+    network.close();
+
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    const next = await node.open();
+    await next.recover(new Map(), soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('is not waited for by the release of another', async () => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node), { ...double, onDel: 'hang' }]);
+    const network = await node.open(10_000);
+    const [wanted, other] = [request(), request()];
+    await network.attach(wanted, soon());
+    node.configure([bridgePlugin(node)]);
+    await network.attach(other, soon());
+    const hanging = network.detach(wanted.sandboxId, soon());
+    let isOver = false;
+    const end = (): void => void (isOver = true);
+    void hanging.then(end, end);
+    await waitFor(() => existsSync(`${node.journal}.pids`), { timeoutMs: 20_000, what: 'hanging plugin' });
+    await network.detach(other.sandboxId, soon());
+    expect(isOver).toBe(false);
+    expect(node.traces().leases).toEqual(['10.213.7.2']);
+    await expect(hanging).rejects.toThrow('no answer within 10000 ms');
     writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
     await network.detach(wanted.sandboxId, soon());
     expect(node.traces()).toEqual(nothing);

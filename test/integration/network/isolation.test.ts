@@ -39,7 +39,7 @@ describe('DHCP stays on the pod side of the CNI interface', () => {
   it('a server on the node’s network gives the guest nothing, and hears nothing of it', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
-    const network = await node.open(20_000, { antiSpoofing: false }); // the filter at the tap would hide what this one does
+    const network = await node.open(20_000, 60_000, { antiSpoofing: false }); // the filter at the tap would hide what this one does
     const wanted = request();
     const { interfaces } = await network.attach(wanted, soon());
     // The very MAC that our server knows: it would be answered if it were heard.
@@ -56,7 +56,7 @@ describe('DHCP stays on the pod side of the CNI interface', () => {
   it('a server in the guest gives nobody else anything', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
-    const network = await node.open(20_000, { antiSpoofing: false });
+    const network = await node.open(20_000, 60_000, { antiSpoofing: false });
     const wanted = request();
     const { interfaces } = await network.attach(wanted, soon());
     const guest = makeGuest(node, interfaces[0]?.mac ?? '');

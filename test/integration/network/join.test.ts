@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, request, run, serverPid, soon, type TestNode, type Traces } from './node.ts';
 
-const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] } satisfies Traces;
+const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] } satisfies Traces;
 
 /** Every point of a join's programs (move, filter, bridge, DHCP server) at which a daemon can be killed. */
 const points = [1, 2, 3, 4].flatMap((nth) => (['created', 'spawn', 'exit'] as const).map((point) => ({ nth, point })));
@@ -19,7 +19,12 @@ interface Kill {
 
 /** Joins a tap in a daemon that is killed on the way; answers once what it had started has ended, but for a DHCP server. */
 async function joinAndDie({ netnsDir, stateDir, runtimeDir, confDir, binDir, traces }: TestNode, kill: Kill): Promise<'killed' | 'joined'> {
-  const options = { netnsDir, stateDir, runtimeDir, cni: { confDir, binDirs: [binDir], timeoutMs: 20_000 } };
+  const options = {
+    netnsDir,
+    stateDir,
+    runtimeDir,
+    cni: { confDir, binDirs: [binDir], timeoutMs: 20_000, cacheDir: join(stateDir, 'cni') },
+  };
   const program = join(import.meta.dirname, 'killed-daemon.ts');
   const outcome = await new Promise<'killed' | 'joined'>((resolve, reject) => {
     execFile(process.execPath, [program, JSON.stringify({ ...kill, options })], (error, stdout, stderr) => {

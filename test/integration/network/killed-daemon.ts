@@ -13,7 +13,7 @@ const { options, sandboxId, tap, nth, point } = z
       netnsDir: z.string(),
       stateDir: z.string(),
       runtimeDir: z.string(),
-      cni: z.object({ confDir: z.string(), binDirs: z.array(z.string()), timeoutMs: z.int() }),
+      cni: z.object({ confDir: z.string(), binDirs: z.array(z.string()), timeoutMs: z.int(), cacheDir: z.string() }),
     }),
     sandboxId: z.string(),
     tap: z.string(),

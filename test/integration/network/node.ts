@@ -27,6 +27,8 @@ export interface Traces {
   readonly iptables: readonly string[];
   readonly leases: readonly string[];
   readonly records: readonly string[];
+  /** Results that are cached as libcni does. */
+  readonly cached: readonly string[];
   readonly processes: readonly string[];
 }
 
@@ -44,8 +46,8 @@ export interface TestNode {
   readonly stateDir: string;
   readonly journal: string;
   /** Opens a network on the node's directories, as a daemon that starts; closed when the test ends. */
-  readonly open: (cniTimeoutMs?: number, more?: Partial<NetworkOptions>) => Promise<Network>;
-  readonly configure: (plugins: readonly object[], file?: string) => void;
+  readonly open: (cniTimeoutMs?: number, retryMs?: number, more?: Partial<NetworkOptions>) => Promise<Network>;
+  readonly configure: (plugins: readonly object[], file?: string, cniVersion?: string) => void;
   readonly traces: () => Traces;
   readonly calls: () => readonly PluginCall[];
   /** Runs a program in the node's namespace. */
@@ -82,9 +84,18 @@ export function makeNode(): TestNode {
   for (const plugin of readdirSync('/usr/lib/cni')) script(join(binDir, plugin), `exec nsenter --net=${netns} /usr/lib/cni/${plugin}`);
   script(join(binDir, 'several'), `exec ${process.execPath} ${join(import.meta.dirname, '..', '..', 'node', 'several-networks.ts')}`);
   script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
+  const modernPlugin = join(import.meta.dirname, '..', '..', 'node', 'modern-plugin.ts');
+  script(join(binDir, 'modern'), `exec ${process.execPath} ${modernPlugin} ${join(binDir, 'bridge')} ${dir}`);
 
-  async function open(cniTimeoutMs = 20_000, more: Partial<NetworkOptions> = {}): Promise<Network> {
-    const cni = { confDir, binDirs: ['/nonexistent', binDir], timeoutMs: cniTimeoutMs, pollMs: 200 };
+  async function open(cniTimeoutMs = 20_000, retryMs = 60_000, more: Partial<NetworkOptions> = {}): Promise<Network> {
+    const cni = {
+      confDir,
+      binDirs: ['/nonexistent', binDir],
+      timeoutMs: cniTimeoutMs,
+      cacheDir: join(stateDir, 'cni'),
+      pollMs: 200,
+      retryMs,
+    };
     const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni, ...more }, { log: silentLog });
     onTestFinished(network.close);
     return network;
@@ -101,8 +112,8 @@ export function makeNode(): TestNode {
     stateDir,
     journal,
     open,
-    configure: (plugins, file = '10-test.conflist') =>
-      writeFileSync(join(confDir, file), JSON.stringify({ cniVersion: '1.0.0', name: 'testnet', plugins })),
+    configure: (plugins, file = '10-test.conflist', cniVersion = '1.0.0') =>
+      writeFileSync(join(confDir, file), JSON.stringify({ cniVersion, name: 'testnet', plugins })),
     inside,
     traces: () => ({
       namespaces: list(netnsDir),
@@ -110,6 +121,7 @@ export function makeNode(): TestNode {
       iptables: [...inside('iptables-save').split('\n'), ...inside('ip6tables-save').split('\n')].filter((line) => line.startsWith('-A')),
       leases: list(join(dir, 'ipam', 'testnet')).filter((name) => /^[0-9a-f]+[.:]/.test(name)),
       records: list(join(stateDir, 'attachments')),
+      cached: list(join(stateDir, 'cni', 'results')),
       processes: processesOf(dir),
     }),
     calls: () =>

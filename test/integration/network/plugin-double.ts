@@ -11,7 +11,23 @@ const input = z
     cniVersion: z.string(),
     journal: z.string(),
     onAdd: z
-      .enum(['pass', 'fail', 'hang', 'stubborn', 'stubborn-child', 'garbage', 'no-ips', 'rare', 'layer-3', 'flood', 'crash'])
+      .enum([
+        'pass',
+        'fail',
+        'hang',
+        'stubborn',
+        'stubborn-child',
+        'garbage',
+        'no-ips',
+        'rare',
+        'layer-3',
+        'flood',
+        'crash',
+        'slow',
+        'other-version',
+        'wrong-version',
+        'noisy',
+      ])
       .default('pass'),
     onDel: z.enum(['pass', 'fail', 'hang', 'stubborn']).default('pass'),
     prevResult: z.record(z.string(), z.unknown()).optional(),
@@ -83,6 +99,14 @@ const behaviours = {
   stubborn: () => {
     process.on('SIGTERM', () => undefined);
     hang(spawn('sh', ['-c', deaf], { stdio: 'ignore' }));
+  },
+  slow: () => void setTimeout(behaviours.pass, 1_500),
+  /** Lies about the version; the older form of the same is understood. */
+  'other-version': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: '0.3.1' })),
+  'wrong-version': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: '2.0.0' })),
+  noisy: () => {
+    process.stderr.write('the fuse is blown');
+    behaviours.fail();
   },
   garbage: () => process.stdout.write('all is well'),
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),

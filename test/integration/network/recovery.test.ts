@@ -1,6 +1,7 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, request, serverPid, soon, type TestGuest, type TestNode } from './node.ts';
 
@@ -46,7 +47,7 @@ describe('a daemon that starts again', () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const { sandboxId, guest } = await runningPod(node);
-    const network = await node.open(20_000, { dhcpWatchMs: 100 });
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 });
     await network.recover(new Map([[sandboxId, guest.tap]]), soon());
     const replaced: string[] = [];
     network.onHelperReplaced((id) => replaced.push(id));
@@ -85,6 +86,26 @@ describe('a daemon that starts again', () => {
     expect(traces.namespaces).toEqual([`vmlet-${live.sandboxId.slice(0, 12)}`, 'vmlet-of-another'].toSorted());
     expect(traces.records).toEqual([`${live.sandboxId}.json`, 'unreadable.json'].toSorted());
     await network.detach(live.sandboxId, soon());
+  });
+
+  it('ends what an earlier one left at work on its sandboxes, and nothing else', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const before = await node.open();
+    const wanted = request();
+    const { netnsPath } = await before.attach(wanted, soon());
+    before.close();
+    const orphan = (name: string, value: string): ChildProcess => {
+      const child = spawn('sleep', ['1000'], { env: { PATH: process.env['PATH'], [name]: value }, stdio: 'ignore' });
+      onTestFinished(() => void child.kill('SIGKILL'));
+      return child;
+    };
+    const [plugin, program] = [orphan('CNI_CONTAINERID', wanted.sandboxId), orphan('VMLET_NETNS', netnsPath)];
+    const other = orphan('CNI_CONTAINERID', request().sandboxId);
+    const network = await node.open();
+    await waitFor(() => plugin.signalCode !== null && program.signalCode !== null, { timeoutMs: 5_000, what: 'end of the orphans' });
+    expect([plugin.signalCode, program.signalCode, other.signalCode]).toEqual(['SIGTERM', 'SIGTERM', null]);
+    await network.detach(wanted.sandboxId, soon());
   });
 
   it('undoes an ADD that was cut short', async () => {

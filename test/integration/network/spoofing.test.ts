@@ -12,7 +12,7 @@ async function dualStackGuest(antiSpoofing: boolean): Promise<Pair & { readonly 
   const ranges = [[{ subnet: '10.213.7.0/24' }], [{ subnet: 'fd00:213:7::/64' }]];
   const routes = [{ dst: '0.0.0.0/0' }, { dst: '::/0' }];
   node.configure([bridgePlugin(node, { ipam: { type: 'host-local', dataDir: `${node.dir}/ipam`, ranges, routes } })]);
-  const network = await node.open(20_000, { antiSpoofing });
+  const network = await node.open(20_000, 60_000, { antiSpoofing });
   const { sandboxId } = request();
   const { interfaces } = await network.attach(request({ sandboxId }), soon());
   const guest = makeGuest(node, interfaces[0]?.mac ?? '');

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -54,7 +56,7 @@ describe('before DEL', () => {
     await network.detach(wanted.sandboxId, soon());
     const [added, deleted] = seenBy(node);
     expect(deleted).toEqual({ ...(added as object), command: 'DEL' });
-    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] });
+    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] });
   });
 
   it('addresses and routes of rare kinds are there again', async () => {
@@ -107,6 +109,19 @@ describe('before DEL', () => {
     });
   });
 
+  it.each(['0.3.1', '0.4.0', '1.0.0'])('plugins that speak %s get what that version has', async (version) => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal }], undefined, version);
+    const network = await node.open();
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    await network.detach(wanted.sandboxId, soon());
+    const [added, deleted] = node.calls();
+    expect(added?.input['prevResult']).toMatchObject({ cniVersion: version, ips: [{ address: '10.213.7.2/24' }] });
+    expect(deleted?.input['prevResult']).toEqual(version === '0.3.1' ? undefined : added?.input['prevResult']);
+    expect(node.traces()).toMatchObject({ iptables: [], leases: [], records: [], cached: [] });
+  });
+
   it('a namespace that is gone does not keep the address', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node, { ipMasq: false }), { type: 'double', journal: node.journal }]);
@@ -121,6 +136,48 @@ describe('before DEL', () => {
     expect(node.traces().leases).toEqual(['10.213.7.2']);
     await network.detach(wanted.sandboxId, soon());
     expect(node.calls().at(-1)?.env['CNI_NETNS']).toBe('');
-    expect(node.traces()).toMatchObject({ namespaces: [], iptables: [], leases: [], records: [], processes: [] });
+    expect(node.traces()).toMatchObject({ namespaces: [], iptables: [], leases: [], records: [], cached: [], processes: [] });
+  });
+
+  it('in a namespace that is gone, a plugin leaves what it leaves when it is called by hand', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const wanted = request();
+    const { netnsPath } = await network.attach(wanted, soon());
+    run('umount', '--lazy', netnsPath);
+    run('rm', netnsPath);
+    await network.detach(wanted.sandboxId, soon());
+    const ours = countIn(node);
+
+    const byHand = join(node.dir, 'by-hand');
+    writeFileSync(byHand, '');
+    run('unshare', `--net=${byHand}`, 'true');
+    const plugin = (command: 'ADD' | 'DEL', netns: string, more: object = {}): unknown => {
+      const env = {
+        ...process.env,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: 'by-hand',
+        CNI_NETNS: netns,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: node.binDir,
+      };
+      const input = JSON.stringify({ cniVersion: '1.0.0', name: 'testnet', ...bridgePlugin(node), ...more });
+      const text = execFileSync(join(node.binDir, 'bridge'), { env, input, encoding: 'utf8' });
+      return text === '' ? undefined : (JSON.parse(text) as unknown);
+    };
+    const prevResult = plugin('ADD', byHand);
+    run('umount', '--lazy', byHand);
+    run('rm', byHand);
+    plugin('DEL', '', { prevResult });
+    const both = countIn(node);
+    expect({ leases: both.leases, rules: both.rules }).toEqual({ leases: 0, rules: 2 * ours.rules });
+    expect(ours.leases).toBe(0);
   });
 });
+
+/** Addresses that are taken, and rules of the packet filter. */
+function countIn(node: TestNode): { readonly leases: number; readonly rules: number } {
+  const { leases, iptables } = node.traces();
+  return { leases: leases.length, rules: iptables.length };
+}

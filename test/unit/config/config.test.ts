@@ -99,7 +99,11 @@ describe('configuration', () => {
 
   it.each([
     ['a source with both name and match', 'images: {sources: [{name: a, match: b, url: "http://x"}]}', 'exactly one of name and match'],
-    ['a source that is no URL', 'images: {sources: [{name: a, url: "file:///x"}]}', 'must begin with https:// or http://'],
+    [
+      'a source that is no URL',
+      'images: {sources: [{name: a, url: "ftp://x"}]}',
+      'must be an address that begins with https://, http:// or',
+    ],
     ['a broken expression', 'images: {sources: [{match: "(", url: "http://x"}]}', 'is not a regular expression'],
     ['libvirt.socket without runDir', 'libvirt: {socket: /x}', 'socket and runDir must be given together'],
     ['a socket path that is too long', `socket: /${'x'.repeat(120)}`, 'at most 100 bytes'],

@@ -23,25 +23,28 @@ const image: Image = {
   format: 'qcow2',
   path: '/images/base',
   sizeBytes: 10,
+  allocatedBytes: 8_192,
   virtualSizeBytes: 20,
   repoTags: ['tiny:latest'],
   repoDigests: [],
   pinned: false,
 };
 
+const runtimeFacts: CriDeps['runtime'] = {
+  runtimeCondition: () => readyCondition,
+  networkCondition: () => readyCondition,
+  rootDiskSpace: () => ({ mountpoint: '/var/lib/vmlet/images', usedBytes: 4_096, inodesUsed: 2 }),
+  cgroupDriver: 'cgroupfs',
+  info: () => ({}),
+};
+
 /** A server and a client of it; rooms that are not given must not be asked. */
 async function serve(deps: Partial<CriDeps>): Promise<CriClient> {
   const socketPath = join(tempDir(), 's.sock');
   const unasked = new Proxy({}, { get: (_target, name) => expect.fail(`asked for ${String(name)}`) });
-  const runtime = {
-    runtimeCondition: () => readyCondition,
-    networkCondition: () => readyCondition,
-    cgroupDriver: 'cgroupfs',
-    info: () => ({}),
-  } as const;
   const server = await startCriServer(
     { socketPath },
-    { log: silentLog, runtime, pods: unasked as Pods, images: unasked as Images, ...deps },
+    { log: silentLog, runtime: runtimeFacts, pods: unasked as Pods, images: unasked as Images, ...deps },
   );
   const client = makeCriClient(socketPath);
   onTestFinished(async () => {
@@ -89,8 +92,8 @@ describe('the runtime', () => {
     ['cgroupfs', CgroupDriver.CGROUPFS],
     ['systemd', CgroupDriver.SYSTEMD],
   ] as const)('tells its cgroup driver: %s', async (cgroupDriver, expected) => {
-    const runtimeFacts = { runtimeCondition: () => readyCondition, networkCondition: () => readyCondition, cgroupDriver, info: () => ({}) };
-    const { runtime } = await serve({ runtime: runtimeFacts });
+    const facts = { ...runtimeFacts, cgroupDriver };
+    const { runtime } = await serve({ runtime: facts });
     expect((await runtime.runtimeConfig({})).linux?.cgroupDriver).toBe(expected);
   });
 
@@ -99,6 +102,7 @@ describe('the runtime', () => {
       runtime: {
         runtimeCondition: () => ({ ready: true, reason: '', message: 'no KVM' }),
         networkCondition: () => ({ ready: false, reason: 'CniConfigMissing', message: 'no conflist' }),
+        rootDiskSpace: runtimeFacts.rootDiskSpace,
         cgroupDriver: 'cgroupfs',
         info: () => ({ accelerator: 'qemu' }),
       },
@@ -249,12 +253,30 @@ describe('images', () => {
 
   test('a pull answers the id that all else tells', async () => {
     const { image: service } = await serve(store());
-    const auth = { username: 'user', password: 'ignored, as the page says' };
-    expect(await service.pullImage({ image: { image: 'tiny' }, auth })).toMatchObject({ imageRef: image.id });
+    expect(await service.pullImage({ image: { image: 'tiny' } })).toMatchObject({ imageRef: image.id });
+  });
+
+  test('a pull has the credentials that were given, and only those', async () => {
+    const asked: unknown[] = [];
+    const pull: Images['pull'] = async (request) => {
+      asked.push(request);
+      return Promise.resolve(image);
+    };
+    const { image: service } = await serve(store({ pull }));
+    await service.pullImage({ image: { image: 'a' } });
+    await service.pullImage({ image: { image: 'b' }, auth: { username: 'user', password: 'secret' } });
+    await service.pullImage({ image: { image: 'c' }, auth: { auth: 'dTpw', serverAddress: 'https://r.example' } });
+    await service.pullImage({ image: { image: 'd' }, auth: { identityToken: 'refresh', registryToken: 'bearer' } });
+    expect(asked).toEqual([
+      { reference: 'a', auth: undefined },
+      { reference: 'b', auth: { username: 'user', password: 'secret' } },
+      { reference: 'c', auth: { auth: 'dTpw', serverAddress: 'https://r.example' } },
+      { reference: 'd', auth: { identityToken: 'refresh', registryToken: 'bearer' } },
+    ]);
   });
 
   test('a pull that fails tells the kubelet why', async () => {
-    const failure = new VmletError({ code: 'PULL_FAILED', reference: 'x', registryAway: true }, 'no route to host');
+    const failure = new VmletError({ code: 'PULL_FAILED', reference: 'x', reason: 'registry-away' }, 'no route to host');
     const { image: service } = await serve(store({ pull: async () => Promise.reject(failure) }));
     await expect(service.pullImage({ image: { image: 'x' } })).rejects.toMatchObject({ details: 'RegistryUnavailable: no route to host' });
     expect(await codeOf(service.pullImage({ image: { image: 'x' } }), 'UNKNOWN')).toBe(true);
@@ -297,7 +319,9 @@ describe('images', () => {
     expect(imageFilesystems).toMatchObject([
       { fsId: { mountpoint: '/var/lib/vmlet/images' }, usedBytes: { value: 8_192n }, inodesUsed: { value: 3n } },
     ]);
-    expect(containerFilesystems).toEqual(imageFilesystems);
+    expect(containerFilesystems).toMatchObject([
+      { fsId: { mountpoint: '/var/lib/vmlet/images' }, usedBytes: { value: 4_096n }, inodesUsed: { value: 2n } },
+    ]);
     expect(imageFilesystems[0]?.timestamp).toBeGreaterThan(1_600_000_000_000_000_000n);
   });
 });

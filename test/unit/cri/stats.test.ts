@@ -21,6 +21,7 @@ async function twoPods(): Promise<{ runtime: Runtime; sandboxes: string[]; conta
   const runtime = {
     runtimeCondition: () => readyCondition,
     networkCondition: () => readyCondition,
+    rootDiskSpace: () => ({ mountpoint: '/', usedBytes: 0, inodesUsed: 0 }),
     cgroupDriver: 'cgroupfs',
     info: () => ({}),
   } as const;

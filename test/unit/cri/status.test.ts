@@ -17,7 +17,7 @@ describe('the table from errors to gRPC status', () => {
     [{ code: 'INVALID', field: 'x' }, 'INVALID_ARGUMENT'],
     [{ code: 'LIBVIRT_UNAVAILABLE' }, 'UNAVAILABLE'],
     [{ code: 'NOT_FOUND', kind: 'container', id }, 'NOT_FOUND'],
-    [{ code: 'PULL_FAILED', reference: 'x', registryAway: false }, 'UNKNOWN'],
+    [{ code: 'PULL_FAILED', reference: 'x', reason: 'other' }, 'UNKNOWN'],
     [{ code: 'RECORDS_UNREADABLE', file: '/x' }, 'UNAVAILABLE'],
     [{ code: 'UNIMPLEMENTED', feature: 'x' }, 'UNIMPLEMENTED'],
     [{ code: 'VM_FAILED', vm: 'x' }, 'UNKNOWN'],
@@ -29,9 +29,12 @@ describe('the table from errors to gRPC status', () => {
     expect(error).toMatchObject({ code: status[expected], details: 'what happened' });
   });
 
-  test('a registry that is away is told as a kubelet recognises it: at the beginning of the text', () => {
-    const error = new VmletError({ code: 'PULL_FAILED', reference: 'x', registryAway: true }, 'no route to host');
-    expect(toStatus(error, silentLog)).toMatchObject({ code: status.UNKNOWN, details: 'RegistryUnavailable: no route to host' });
+  test.each([
+    ['registry-away', 'RegistryUnavailable: no route to host'],
+    ['signature', 'SignatureValidationFailed: no route to host'],
+  ] as const)('a pull that failed by %s is told as a kubelet recognises it: at the beginning of the text', (reason, details) => {
+    const error = new VmletError({ code: 'PULL_FAILED', reference: 'x', reason }, 'no route to host');
+    expect(toStatus(error, silentLog)).toMatchObject({ code: status.UNKNOWN, details });
   });
 
   test.each([

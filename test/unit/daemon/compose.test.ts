@@ -1,7 +1,13 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { defaultConfig } from '../../../src/config/config.ts';
 import { overheadBytes } from '../../../src/daemon/overhead.ts';
 import { progressLog } from '../../../src/daemon/progress-log.ts';
+import { reloadImages } from '../../../src/daemon/reload.ts';
+import type { ClosableImages } from '../../../src/images/images.ts';
 import { silentLog } from '../../../src/lib/log.ts';
+import { tempDir } from '../../lib/temp.ts';
 
 describe('overheadBytes', () => {
   it('is what was configured, else by how VMs run, and the larger one while that is unknown', () => {
@@ -9,6 +15,32 @@ describe('overheadBytes', () => {
     expect(overheadBytes('auto', 'kvm')).toBe(64 * 2 ** 20);
     expect(overheadBytes('auto', 'qemu')).toBe(96 * 2 ** 20);
     expect(overheadBytes('auto', undefined)).toBe(96 * 2 ** 20);
+  });
+});
+
+describe('reloadImages', () => {
+  const told = (mappingDir: string): { readonly reloads: unknown[]; readonly said: string[] } => {
+    const [reloads, said]: [unknown[], string[]] = [[], []];
+    const say = (_facts: object, message: string): void => void said.push(message);
+    const images = { reload: (sources: unknown) => void reloads.push(sources) } as unknown as ClosableImages;
+    const config = defaultConfig();
+    reloadImages({ ...config, images: { ...config.images, mappingDir } }, images, { ...silentLog, info: say, warn: say, error: say });
+    return { reloads, said };
+  };
+
+  it('takes the mapping files as they are now', () => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'a.yaml'), 'sources: [{ name: a, url: "https://a.example/a" }]');
+    writeFileSync(join(dir, 'b.yaml'), 'sources: [{ name: a, url: "https://b.example/a" }]');
+    const { reloads, said } = told(dir);
+    expect(reloads).toMatchObject([{ mappings: [{ from: 'images.sources' }, { sources: [{ name: 'a' }] }, { sources: [{ name: 'a' }] }] }]);
+    expect(said).toEqual(['a name is mapped twice: the first mapping counts', 'image mappings read again']);
+  });
+
+  it('leaves all as it was when one cannot be used', () => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'a.yaml'), 'sources: [{ name: a, url: "ftp://a.example/a" }]');
+    expect(told(dir)).toEqual({ reloads: [], said: ['image mappings not read again: the old ones stay'] });
   });
 });
 

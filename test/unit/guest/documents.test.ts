@@ -57,6 +57,14 @@ describe('the documents of a seed', () => {
     expectGolden(`guest/${name}.txt`, all.join(''));
   });
 
+  test('the default route for IPv6 comes with its halves, for a cloud-init that takes ::/0 for ::/64', () => {
+    const { ethernets } = parse(seedDocuments(both)['network-config']) as {
+      ethernets: { eth0: { routes: { to: string; via: string }[] } };
+    };
+    const byGateway = ethernets.eth0.routes.filter(({ via }) => via === 'fe80::1').map(({ to }) => to);
+    expect(byGateway).toEqual(['::/0', '::/1', '8000::/1']);
+  });
+
   test('read by a YAML 1.1 reader, as cloud-init has, names and numbers stay what they are', () => {
     for (const hostname of ['0', '1e3', 'null', 'yes', '0x10', '12-34', '1.2']) {
       const { 'meta-data': metaData } = seedDocuments({ ...plain, hostname });

@@ -119,10 +119,16 @@ test('pulls by result, bytes and those under way', async () => {
   images.onPullStarted();
   images.onBytes(1_000);
   images.onBytes(24);
+  images.onPending(5_000);
+  images.onPending(-1_024);
+  images.onInspected(undefined);
+  images.onInspected('backing-file');
   images.onPullEnded(undefined);
   expect(await series('vmlet_image_pulls_total')).toEqual({ '{result="ok"}': 1 });
   expect(await series('vmlet_image_pulls_in_progress')).toEqual({ '': 1 });
   expect(await series('vmlet_image_pull_bytes_total')).toEqual({ '': 1_024 });
+  expect(await series('vmlet_image_pull_pending_bytes')).toEqual({ '': 3_976 });
+  expect(await series('vmlet_image_inspections_total')).toEqual({ '{result="accepted"}': 1, '{result="refused"}': 1 });
   expect(pullResult(new VmletError({ code: 'DISK_FULL', path: '/secret' }, 'full'))).toBe('disk_full');
   expect(pullResult(new DOMException('gone', 'AbortError'))).toBe('cancelled');
   expect(pullResult(new TypeError('a bug'))).toBe('internal');

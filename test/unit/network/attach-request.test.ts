@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkRequest, chooseDns, type AttachRequest } from '../../../src/network/attach-request.ts';
-import { capabilityArguments, pluginEnvironment, pluginInput, unservedCapabilities } from '../../../src/network/cni-execution.ts';
+import { networkEnvironment, networkInput, pluginEnvironment, pluginInput } from '../../../src/network/cni-execution.ts';
 import { hasCode } from '../../../src/model/errors.ts';
 
 const request = (more: Partial<AttachRequest> = {}): AttachRequest => ({
@@ -120,29 +120,16 @@ describe('what plugins are told', () => {
     ]);
   });
 
-  it('is ports of the host, DNS, bandwidth and annotations', () => {
-    const annotations = { 'kubernetes.io/ingress-bandwidth': '10M', 'kubernetes.io/egress-bandwidth': '1500' };
-    const portMappings = [
-      { protocol: 'SCTP' as const, containerPort: 1, hostPort: 2, hostIp: '::1' },
-      { protocol: 'TCP' as const, containerPort: 80, hostPort: 0, hostIp: '' },
-    ];
-    const { dns: wanted } = request();
-    expect(capabilityArguments({ dns: wanted, portMappings, annotations })).toEqual({
-      portMappings: [{ hostPort: 2, containerPort: 1, protocol: 'sctp', hostIP: '::1' }],
-      dns: wanted,
-      bandwidth: { ingressRate: 10_000_000, ingressBurst: 2_147_483_647, egressRate: 1500, egressBurst: 2_147_483_647 },
-      'io.kubernetes.cri.pod-annotations': annotations,
+  it('for STATUS and GC is the configuration alone, for GC with what stays', () => {
+    const [plugin = { type: '' }] = network.plugins;
+    const valid = [{ containerID: 'a', ifname: 'eth0' }];
+    const own = { type: 'bridge', name: 'pods', cniVersion: '1.0.0' };
+    expect(JSON.parse(networkInput(network, plugin))).toEqual(own);
+    expect(JSON.parse(networkInput(network, plugin, valid))).toEqual({
+      ...own,
+      'cni.dev/valid-attachments': valid,
+      'cni.dev/attachments': valid,
     });
-    expect(capabilityArguments(request(dns({})))).toEqual({});
-  });
-
-  it.each(['fast', '', '-1', '999', '0'])('is no bandwidth of "%s"', (text) => {
-    const field = 'kubernetes.io/egress-bandwidth';
-    expect(() => capabilityArguments(request({ annotations: { [field]: text } }))).toThrow(`${field}: "${text}" is no rate`);
-  });
-
-  it('leaves a list of what nobody will do', () => {
-    expect(unservedCapabilities(network, { portMappings: [], dns: {}, bandwidth: {} })).toEqual(['bandwidth']);
-    expect(unservedCapabilities(network, { dns: {} })).toEqual([]);
+    expect(Object.keys(networkEnvironment('GC', ['/opt/cni/bin']))).toEqual(['PATH', 'LC_ALL', 'CNI_COMMAND', 'CNI_PATH']);
   });
 });

@@ -9,7 +9,8 @@ const error = (more: object): string => JSON.stringify({ cniVersion: '1.0.0', co
 describe('failureOf', () => {
   it.each([
     ['error 11: try again; the datastore is away', { stdout: error({ msg: 'try again', details: 'the datastore is away' }) }],
-    ['error 11: try again', { stdout: error({ msg: 'try again' }), stderr: 'noise' }],
+    ['error 11: try again; stderr: a hint', { stdout: error({ msg: 'try again' }), stderr: ' a hint\n' }],
+    ['error 11: try again; why; stderr: a hint', { stdout: error({ msg: 'try again', details: 'why' }), stderr: 'a hint' }],
     ['error 11: no message', { stdout: error({ details: null }) }],
     ['exit status 2 without a CNI error; panic: nil map', { exitCode: 2, stderr: ' panic: nil map\n' }],
     ['exit status 1 without a CNI error; {"ips": []}', { stdout: '{"ips": []}' }],

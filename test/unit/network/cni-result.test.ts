@@ -21,7 +21,7 @@ describe('a result of each version of the specification', () => {
     ],
   ])('%s is read, and handed on unchanged', (name, cidrs, dns) => {
     const text = fixture(name);
-    const result = parseResult(text);
+    const result = parseResult(text, (JSON.parse(text) as { cniVersion: string }).cniVersion);
     expect(result).toEqual(JSON.parse(text));
     const pod = podResult(result, 'eth0');
     expect(pod.addresses.map(({ cidr }) => cidr)).toEqual(cidrs);
@@ -29,10 +29,36 @@ describe('a result of each version of the specification', () => {
   });
 
   it('keeps gateways with their addresses', () => {
-    expect(podResult(parseResult(fixture('result-bridge-1.0.0.json')), 'eth0').addresses).toEqual([
+    expect(podResult(parseResult(fixture('result-bridge-1.0.0.json'), '1.0.0'), 'eth0').addresses).toEqual([
       { cidr: '10.213.7.2/24', gateway: '10.213.7.1' },
       { cidr: 'fd00:213:7::2/64', gateway: 'fd00:213:7::1' },
     ]);
+  });
+
+  it.each([
+    [{}, '0.4.0'],
+    [{ cniVersion: '' }, '1.1.0'],
+    [{ cniVersion: null }, '1.0.0'],
+  ])('is of the configuration’s version when it says none (%j)', (head, version) => {
+    expect(parseResult(JSON.stringify({ ...head, ips: [{ address: '10.1.0.2/24' }] }), version)).toEqual({
+      cniVersion: version,
+      ips: [{ address: '10.1.0.2/24' }],
+    });
+  });
+
+  it.each([
+    [
+      '1.1.0',
+      '0.3.1',
+      [
+        { version: '4', address: '10.1.0.2/24' },
+        { version: '6', address: 'fd00::2/64' },
+      ],
+    ],
+    ['0.4.0', '1.0.0', [{ address: '10.1.0.2/24' }, { address: 'fd00::2/64' }]],
+  ])('of version %s becomes one of %s', (from, to, ips) => {
+    const text = JSON.stringify({ cniVersion: from, ips: [{ address: '10.1.0.2/24' }, { address: 'fd00::2/64' }], other: 1 });
+    expect(parseResult(text, to)).toEqual({ cniVersion: to, ips, other: 1 });
   });
 
   it('has null where Go writes it', () => {
@@ -43,7 +69,7 @@ describe('a result of each version of the specification', () => {
       routes: null,
       dns: {},
     });
-    expect(podResult(parseResult(text), 'eth0')).toEqual({ addresses: [{ cidr: '10.1.0.2/24' }], dns: nothing });
+    expect(podResult(parseResult(text, '0.4.0'), 'eth0')).toEqual({ addresses: [{ cidr: '10.1.0.2/24' }], dns: nothing });
   });
 });
 
@@ -53,7 +79,7 @@ describe('podResult', () => {
     interfaces,
     ips: [{ address: '10.1.0.2/24', ...(at === undefined ? {} : { interface: at }) }],
   });
-  const read = (value: object): unknown => podResult(parseResult(JSON.stringify(value)), 'eth0').addresses;
+  const read = (value: object): unknown => podResult(parseResult(JSON.stringify(value), '1.0.0'), 'eth0').addresses;
 
   it.each([
     ['without an interface', result([], undefined)],
@@ -72,7 +98,7 @@ describe('podResult', () => {
   it('says each search domain once, the domain first', () => {
     const dns = { domain: 'b', search: ['a', 'b', 'c', 'a'] };
     const text = JSON.stringify({ cniVersion: '1.0.0', ips: [{ address: '10.1.0.2/24' }], dns });
-    expect(podResult(parseResult(text), 'eth0').dns.searches).toEqual(['b', 'a', 'c']);
+    expect(podResult(parseResult(text, '1.0.0'), 'eth0').dns.searches).toEqual(['b', 'a', 'c']);
   });
 });
 
@@ -81,7 +107,8 @@ describe('parseResult refuses', () => {
     ['the output is not JSON', ''],
     ['the output is not JSON', 'all is well'],
     ['document: ', '[]'],
-    ['cniVersion: ', '{"ips": []}'],
+    ['cniVersion: ', '{"cniVersion": 1, "ips": []}'],
+    ['cniVersion: 9.9.9 is not supported', '{"cniVersion": "9.9.9"}'],
     ['cniVersion: 0.2.0 is not supported; accepted: 0.3.0', '{"cniVersion": "0.2.0", "ip4": {"ip": "10.1.0.2/24"}}'],
     ['ips.0.address: must be an address with prefix length', address({ address: '10.1.0.2' })],
     ['ips.0.gateway: must be an IP address', address({ gateway: '10.1.0.1/24' })],
@@ -93,14 +120,14 @@ describe('parseResult refuses', () => {
     ['routes.0.dst: must be a network', '{"cniVersion": "1.0.0", "routes": [{"dst": "default"}]}'],
     ['dns.nameservers.0: must be an IP address', '{"cniVersion": "1.0.0", "dns": {"nameservers": ["ns.example"]}}'],
   ])('with "%s"', (problem, text) => {
-    expect(() => parseResult(text)).toThrow(problem);
+    expect(() => parseResult(text, '1.0.0')).toThrow(problem);
   });
 
   it('or reads, whatever is in one field of a good one, and names the field', () => {
     const base = JSON.parse(fixture('result-bridge-1.0.0.json')) as Record<string, unknown>;
     const outcomeOf = (value: object): string => {
       try {
-        const { addresses } = podResult(parseResult(JSON.stringify(value)), 'eth0');
+        const { addresses } = podResult(parseResult(JSON.stringify(value), '1.0.0'), 'eth0');
         return addresses.length > 0 ? 'read' : 'nothing read';
       } catch (error) {
         return error instanceof Error ? error.message : 'no error';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { NetworkStatus } from '../../../src/network/cni-status.ts';
 import { chooseConfig, networkCondition, type Reading } from '../../../src/network/network-condition.ts';
 
 const good = (name: string): string => JSON.stringify({ cniVersion: '1.0.0', name, plugins: [{ type: 'ptp' }] });
@@ -60,24 +61,37 @@ describe('networkCondition', () => {
     ],
   ];
   it.each(cases)('is %s', (reason, reading, absent, message) => {
-    const condition = networkCondition(dirs, reading, absent);
+    const condition = networkCondition(dirs, reading, { absent });
     expect(condition).toMatchObject({ ready: false, reason });
     expect(condition.message.startsWith(message)).toBe(true);
   });
 
   it('has another reason for each cause', () => {
-    const reasons = cases.map(([, reading, absent]) => networkCondition(dirs, reading, absent).reason);
+    const reasons = cases.map(([, reading, absent]) => networkCondition(dirs, reading, { absent }).reason);
     expect(new Set(reasons).size).toBe(cases.length);
     expect(reasons.every((reason) => /^[A-Z][A-Za-z]+$/.test(reason))).toBe(true);
   });
 
+  it.each<readonly [NetworkStatus, string, string]>([
+    [
+      { kind: 'failing', problem: 'CNI plugin ptp, STATUS: error 50: no address is left' },
+      'CNIPluginNotReady',
+      'CNI network "pods" takes no pods: CNI plugin ptp, STATUS: error 50: no address is left',
+    ],
+    [{ kind: 'unknown' }, 'CNIStatusUnknown', 'the plugins of CNI network "pods" have not answered STATUS yet'],
+  ])('follows what plugins say: %j', (status, reason, message) => {
+    expect(networkCondition(dirs, one, { status })).toEqual({ ready: false, reason, message });
+    expect(networkCondition(dirs, one, { status, absent: 'ptp' })).toMatchObject({ reason: 'CNIPluginMissing' });
+    expect(networkCondition(dirs, one, { status: { kind: 'ready' } }).ready).toBe(true);
+  });
+
   it('is ready, with a word about what was passed over', () => {
-    expect(networkCondition(dirs, one, undefined)).toEqual({ ready: true, reason: '', message: '' });
+    expect(networkCondition(dirs, one, {})).toEqual({ ready: true, reason: '', message: '' });
     const some = chooseConfig([
       { name: 'a.conf', text: '{' },
       { name: 'b.conflist', text: good('pods') },
     ]);
-    expect(networkCondition(dirs, some, undefined)).toEqual({
+    expect(networkCondition(dirs, some, {})).toEqual({
       ready: true,
       reason: '',
       message: 'CNI configuration passed over in /etc/cni/net.d: a.conf: not JSON',

@@ -155,6 +155,7 @@ describe('the life of a pod', () => {
 describe('a failure', () => {
   it.each([
     ['attach', new VmletError({ code: 'CNI_FAILED', plugin: 'bridge' }, 'bridge: no')],
+    ['admitDisk', new VmletError({ code: 'DISK_FULL', path: '/x' }, 'images.minFree')],
     ['makeRootDisk', new VmletError({ code: 'DISK_FULL', path: '/x' }, 'full')],
     ['makeSeed', new Error('no iso')],
     ['define', new VmletError({ code: 'VM_FAILED', vm: 'x' }, 'bad XML')],

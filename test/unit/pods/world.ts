@@ -173,6 +173,10 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
         return image;
       },
       release: (_imageId, containerId) => void world.holds.delete(containerId),
+      admitDisk: async () => {
+        const failure = world.failing.get('admitDisk');
+        if (failure) throw failure;
+      },
       usage: () => ({ mountpoint: '/', usedBytes: 0, inodesUsed: 0 }),
     },
     network: {
@@ -233,6 +237,7 @@ const image: Image = {
   format: 'qcow2',
   path: '/images/base',
   sizeBytes: 10,
+  allocatedBytes: 4_096,
   virtualSizeBytes: 20,
   repoTags: ['tiny:latest'],
   repoDigests: [`tiny@sha256:${'2'.repeat(64)}`],

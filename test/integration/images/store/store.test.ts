@@ -32,8 +32,8 @@ describe('removal', () => {
       storeDir,
       sources: [...sources, { ...sources[0], name: 'twin', url: sources[0]?.url ?? '', format: 'qcow2' }],
     });
-    const image = await images.pull('disk', signal);
-    await images.pull('twin', signal);
+    const image = await images.pull({ reference: 'disk' }, signal);
+    await images.pull({ reference: 'twin' }, signal);
     await images.remove('twin', signal);
     for (const reference of ['disk', 'twin', image.id, `disk@${image.digest}`]) expect(images.find(reference)).toBeUndefined();
     expect(images.list()).toEqual([]);
@@ -45,7 +45,7 @@ describe('removal', () => {
   test('waits until no root disk depends on the image', async () => {
     const { sources } = await diskServer({ disk: '16M' });
     const images = await openImages({ sources });
-    const image = await images.pull('disk', signal);
+    const image = await images.pull({ reference: 'disk' }, signal);
     expect(images.hold(image.id, 'c1')).toEqual(image);
     images.hold(image.id, 'c1');
     images.hold(image.id, 'c2');
@@ -64,7 +64,11 @@ describe('removal', () => {
     const { sources } = await diskServer({ disk: '16M' });
     const images = await openImages({ sources });
     for (let round = 0; round < 5; round += 1) {
-      const [pulled] = await Promise.all([images.pull('disk', signal), images.remove('disk', signal), images.pull('disk', signal)]);
+      const [pulled] = await Promise.all([
+        images.pull({ reference: 'disk' }, signal),
+        images.remove('disk', signal),
+        images.pull({ reference: 'disk' }, signal),
+      ]);
       await images.remove(pulled.id, signal);
       expect(images.list()).toEqual([]);
     }
@@ -76,7 +80,7 @@ describe('a start', () => {
     const { sources } = await diskServer({ disk: '16M', other: '32M' });
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources });
-    const [image, other] = [await images.pull('disk', signal), await images.pull('other', signal)];
+    const [image, other] = [await images.pull({ reference: 'disk' }, signal), await images.pull({ reference: 'other' }, signal)];
     await images.close();
     return { storeDir, image, other };
   }
@@ -156,7 +160,7 @@ test('a hostile disk is refused by the name of the rule, and nothing of it is le
   server.answer('/disk', hostile);
   const storeDir = join(tempDir(), 'images');
   const images = await openImages({ storeDir, sources: [{ name: 'disk', url: `${server.url}/disk`, format: 'qcow2' }] });
-  await expect(images.pull('disk', signal)).rejects.toThrow(
+  await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
     expect.objectContaining({
       facts: { code: 'IMAGE_REFUSED', reference: 'disk', rule: 'internal-snapshots' },
       message: expect.stringContaining('it has internal snapshots'),
@@ -168,9 +172,9 @@ test('a hostile disk is refused by the name of the rule, and nothing of it is le
 test('without qemu-img no disk gets in, and the message says why', async () => {
   const { sources } = await diskServer({ disk: '16M' });
   const images = await openImages({ sources, qemuImg: '/no/qemu-img' });
-  await expect(images.pull('disk', signal)).rejects.toThrow(
+  await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
     expect.objectContaining({
-      facts: { code: 'PULL_FAILED', reference: 'disk', registryAway: false },
+      facts: { code: 'PULL_FAILED', reference: 'disk', reason: 'other' },
       message: expect.stringMatching(/cannot be inspected.*\/no\/qemu-img/),
     }),
   );
@@ -181,7 +185,7 @@ describe('the space in use', () => {
     const { sources } = await diskServer({ disk: '16M' });
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, sources });
-    const image = await images.pull('disk', signal);
+    const image = await images.pull({ reference: 'disk' }, signal);
     const [du, inodes] = ['--block-size=1', '--inodes'].map((option) =>
       Number(execFileSync('du', ['-s', option, storeDir], { encoding: 'utf8' }).split('\t')[0]),
     );
@@ -210,9 +214,11 @@ describe('a full disk', () => {
     const storeDir = smallFileSystem(8 * 2 ** 20);
     const raw = { name: 'disk', url: `${server.url}/disk`, format: 'raw' as const };
     const images = await openImages({ storeDir, sources: [raw, { name: 'small', url: `${server.url}/small`, format: 'qcow2' }] });
-    await expect(images.pull('disk', signal)).rejects.toThrow(expect.objectContaining({ facts: { code: 'DISK_FULL', path: storeDir } }));
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
+      expect.objectContaining({ facts: { code: 'DISK_FULL', path: storeDir } }),
+    );
     expect(filesIn(storeDir)).toEqual(nothing);
-    expect(await images.pull('small', signal)).toMatchObject({ repoTags: ['small:latest'] });
+    expect(await images.pull({ reference: 'small' }, signal)).toMatchObject({ repoTags: ['small:latest'] });
   });
 
   test('when the records are written is DISK_FULL, and neither disk nor names are left', async () => {
@@ -223,11 +229,13 @@ describe('a full disk', () => {
     // A limit on inodes, hit by the second record: a disk and one record fit.
     const { inodesUsed } = images.usage();
     execFileSync('mount', ['-o', `remount,nr_inodes=${inodesUsed + 3}`, join(storeDir, '..')]);
-    await expect(images.pull('disk', signal)).rejects.toThrow(expect.objectContaining({ facts: { code: 'DISK_FULL', path: storeDir } }));
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(
+      expect.objectContaining({ facts: { code: 'DISK_FULL', path: storeDir } }),
+    );
     expect(filesIn(storeDir)).toEqual(nothing);
     expect(images.list()).toEqual([]);
     execFileSync('mount', ['-o', 'remount,nr_inodes=100', join(storeDir, '..')]);
-    expect((await images.pull('disk', signal)).repoTags).toEqual(['disk:latest']);
+    expect((await images.pull({ reference: 'disk' }, signal)).repoTags).toEqual(['disk:latest']);
   });
 });
 

@@ -17,7 +17,13 @@ function ruleOf(bytes: Uint8Array, over: Partial<typeof limits> = {}): string {
 }
 
 test('a sound header is read', () => {
-  expect(parseQcow2Header(syntheticHeader(), limits)).toEqual({ version: 3, virtualSizeBytes: 16 * 2 ** 20, clusterBytes: 65_536 });
+  expect(parseQcow2Header(syntheticHeader(), limits)).toEqual({
+    version: 3,
+    virtualSizeBytes: 16 * 2 ** 20,
+    clusterBytes: 65_536,
+    l1Table: { name: 'l1-table', offset: 0x30000, length: 8 },
+    refcountTable: { name: 'refcount-table', offset: 0x10000, length: 0x10000 },
+  });
   expect(parseQcow2Header(syntheticHeader({ version: 2, refcountOrder: 0, headerLength: 0 }), limits).version).toBe(2);
 });
 
@@ -70,6 +76,7 @@ describe('headers that the door refuses, by the rule that they break', () => {
     ['header longer than a cluster', syntheticHeader({ headerLength: 65_544 }), 'header-length'],
     ['header of 4 GiB', syntheticHeader({ headerLength: 0xfffffff8 }), 'header-length'],
     ['unknown header fields', unknownField(), 'header-length'],
+    ['padding that is not zero', padding(), 'header-length'],
     ['compression bit without a type', syntheticHeader({ incompatible: 8 }), 'compression-type'],
     ['compression type without the bit', compressionType(1, 0), 'compression-type'],
     ['unknown compression type', compressionType(7, 8), 'compression-type'],
@@ -119,6 +126,12 @@ describe('headers that the door refuses, by the rule that they break', () => {
   ])('%s: %s', (_name, header, rule) => {
     expect(ruleOf(header)).toBe(rule);
   });
+});
+
+test('an L1 table may be larger than the disk needs, by as much as one of a disk that was shrunk', () => {
+  const large = (l1Size: number): string => ruleOf(syntheticHeader({ l1Size }), { fileBytes: 2 ** 24 });
+  expect(large(1 + 65_536)).toBe('passed');
+  expect(large(1 + 65_537)).toBe('l1-table');
 });
 
 test('the limit on the disk’s size is the configuration’s', () => {
@@ -194,6 +207,12 @@ function zstd(): Buffer {
 function unknownField(): Buffer {
   const header = syntheticHeader({ headerLength: 120 });
   header[119] = 1;
+  return header;
+}
+
+function padding(): Buffer {
+  const header = syntheticHeader();
+  header[111] = 1;
   return header;
 }
 

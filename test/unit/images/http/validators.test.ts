@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { conditionsOf, validatorsOf } from '../../../../src/images/http/validators.ts';
+import { conditionsOf, rangeConditionOf, validatorsOf } from '../../../../src/images/http/validators.ts';
 
 const noon = 'Tue, 24 Nov 2026 12:00:00 GMT';
 
@@ -24,4 +24,10 @@ test('the tag is asked for before the date', () => {
   expect(conditionsOf({ lastModified: noon })).toEqual({ 'if-modified-since': noon });
   expect(conditionsOf({})).toEqual({});
   expect(conditionsOf(undefined)).toEqual({});
+});
+
+test('a range is tied to the tag before the date', () => {
+  expect(rangeConditionOf({ etag: '"a"', lastModified: noon })).toEqual({ 'if-range': '"a"' });
+  expect(rangeConditionOf({ lastModified: noon })).toEqual({ 'if-range': noon });
+  expect(rangeConditionOf(undefined)).toEqual({});
 });

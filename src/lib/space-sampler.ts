@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, messageOf } from '../../lib/errno.ts';
-import type { Log } from '../../lib/log.ts';
+import { isErrno, messageOf } from './errno.ts';
+import type { Log } from './log.ts';
 
 /** Space that a directory takes, in bytes on disk (allocated blocks, not lengths) and inodes. */
 export interface SpaceTaken {
@@ -10,16 +10,16 @@ export interface SpaceTaken {
 }
 
 /** A number that is kept current in the background. */
-export interface UsageSampler extends Disposable {
+export interface SpaceSampler extends Disposable {
   readonly latest: () => SpaceTaken;
   /** Looks now; for after a change. */
   readonly refresh: () => Promise<void>;
 }
 
-/** Measures a directory with all below it. What disappears meanwhile is not counted. */
+/** Measures a directory with all below it; one that does not exist takes nothing. What disappears meanwhile is not counted. */
 export async function measureSpace(dir: string): Promise<SpaceTaken> {
   let [usedBytes, inodesUsed] = [0, 0];
-  for (const path of [dir, ...(await readdir(dir, { recursive: true })).map((name) => join(dir, name))]) {
+  for (const path of [dir, ...(await namesBelow(dir)).map((name) => join(dir, name))]) {
     try {
       usedBytes += (await lstat(path)).blocks * blockBytes;
       inodesUsed += 1;
@@ -30,8 +30,17 @@ export async function measureSpace(dir: string): Promise<SpaceTaken> {
   return { usedBytes, inodesUsed };
 }
 
+async function namesBelow(dir: string): Promise<readonly string[]> {
+  try {
+    return await readdir(dir, { recursive: true });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
 /** Measures once, then every `periodMs` until disposed. A failed measurement keeps the last numbers and is logged. */
-export async function makeUsageSampler(dir: string, periodMs: number, log: Log): Promise<UsageSampler> {
+export async function makeSpaceSampler(dir: string, periodMs: number, log: Log): Promise<SpaceSampler> {
   let latest = await measureSpace(dir);
   let looking: Promise<void> | undefined;
 
@@ -39,7 +48,7 @@ export async function makeUsageSampler(dir: string, periodMs: number, log: Log):
     try {
       latest = await measureSpace(dir);
     } catch (error) {
-      log.warn({ dir, problem: messageOf(error) }, 'space of images not measured');
+      log.warn({ dir, problem: messageOf(error) }, 'space not measured');
     } finally {
       looking = undefined;
     }

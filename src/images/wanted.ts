@@ -1,0 +1,66 @@
+import type { DiskFormat } from '../model/image.ts';
+import { isBare, type Wrapping } from './layer/wrapping.ts';
+import type { ResolvedImage } from './registry/registry.ts';
+import type { FileOrigin, ForeignFormat, HttpOrigin } from './sources/origin.ts';
+import { digestOfText, hexOf } from './store/image-record.ts';
+import type { BlobSource } from './transfer/blob-source.ts';
+
+/** A blob that may hold the disk. */
+export interface Part {
+  readonly source: BlobSource;
+  readonly wrapping: Wrapping;
+  readonly format: DiskFormat | ForeignFormat;
+  /** What the blob must be, where a manifest says it. */
+  readonly expected: { readonly digest: string; readonly sizeBytes: number } | undefined;
+  /** Under which name an unfinished download of it is kept, hex digits: the same for whoever wants the same bytes. */
+  readonly partialKey: string;
+}
+
+/** A disk that somebody wants. */
+export interface Wanted {
+  /** In the manifest's order; exactly one must hold a disk. */
+  readonly parts: readonly Part[];
+  /** Digest that the disk must have, unpacked and not converted. */
+  readonly diskDigest: string | undefined;
+  /** Digest of all that decides which disk comes out, where it is known in advance: an image with this content need not be fetched. */
+  readonly content: string | undefined;
+  /** Digest of where it comes from and how it is read, to find the validators of an earlier download. */
+  readonly origin: string | undefined;
+}
+
+/** What a layer list says of the disk that comes out of it. */
+export function wantedOfLayers({ layers }: ResolvedImage): Wanted {
+  return {
+    parts: layers.map(({ source, wrapping, format, digest, sizeBytes }) => ({
+      source,
+      wrapping,
+      format,
+      expected: { digest, sizeBytes },
+      partialKey: hexOf(digest),
+    })),
+    diskDigest: undefined,
+    content: digestOfText(
+      JSON.stringify(layers.map(({ digest, wrapping, format }) => [digest, format, wrapping.archive, wrapping.compression])),
+    ),
+    origin: undefined,
+  };
+}
+
+/** What a mapping says of its one file. */
+export function wantedOfFile(origin: HttpOrigin | FileOrigin, source: BlobSource): Wanted {
+  const { format, compression, digest } = origin;
+  const wrapping: Wrapping = { compression, archive: 'none' };
+  const address = origin.kind === 'http' ? origin.url.href : origin.path;
+  const key = digestOfText(JSON.stringify([address, format, compression, digest ?? '']));
+  return {
+    parts: [{ source, wrapping, format, expected: undefined, partialKey: hexOf(key) }],
+    diskDigest: digest,
+    content: digest === undefined ? undefined : digestOfText(JSON.stringify(['disk', digest, format])),
+    origin: key,
+  };
+}
+
+/** Digest that the blob itself must have: a manifest's, or the disk's where the blob is the disk. */
+export function blobDigestOf(wanted: Wanted, part: Part): string | undefined {
+  return part.expected?.digest ?? (isBare(part.wrapping) ? wanted.diskDigest : undefined);
+}

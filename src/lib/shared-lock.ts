@@ -1,0 +1,46 @@
+import { abandonOnAbort } from './signals.ts';
+
+/** Work that may run side by side, and work that has to run alone. */
+export interface SharedLock {
+  /** Runs `work` beside other shared work; waits while something runs alone. Throws the signal's reason when it is aborted first. */
+  readonly share: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /** Keeps new shared work out from this moment on, and runs `work` once what runs has ended. One after the other. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** Makes a lock that nobody holds. Not re-entrant: neither kind of work may ask for the other. */
+export function makeSharedLock(): SharedLock {
+  const shared = new Set<Promise<unknown>>();
+  let last: Promise<unknown> | undefined;
+
+  async function share<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    while (last) await abandonOnAbort(last, signal);
+    const running = Promise.try(work);
+    const ended = running.catch(() => undefined);
+    shared.add(ended);
+    try {
+      return await running;
+    } finally {
+      shared.delete(ended);
+    }
+  }
+
+  async function alone<T>(work: () => Promise<T>): Promise<T> {
+    const before = last;
+    const running = (async () => {
+      await before;
+      await Promise.all(shared);
+      return work();
+    })();
+    const ended = running.catch(() => undefined);
+    last = ended;
+    try {
+      return await running;
+    } finally {
+      if (last === ended) last = undefined;
+    }
+  }
+
+  return { share, alone };
+}

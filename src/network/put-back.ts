@@ -1,0 +1,34 @@
+import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
+import { restoreLink } from './joint.ts';
+import { cidrsOf, linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
+import type { Parts } from './parts.ts';
+
+/**
+ * Puts the CNI's interfaces back as ADD left them. Tried twice, since some plugins find what they have to remove by the addresses of the
+ * interface alone; what DEL does not need may be missing, with a warning. Throws what `restoreLink` does.
+ */
+export async function putBack(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
+  for (const isLast of [false, true]) {
+    try {
+      await restoreLink(parts, record, signal);
+      return;
+    } catch (error) {
+      parts.log.warn({ sandboxId: record.subject.sandboxId, err: error }, 'CNI interface not put back whole');
+      if (await isFitForDel(parts, record, signal)) return;
+      if (isLast) throw error;
+    }
+  }
+}
+
+/** True for interfaces that have the addresses that ADD gave them, and for those that are gone: a DEL before this one took them. */
+async function isFitForDel({ namespaces }: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<boolean> {
+  const { exitCode, stdout } = await namespaces.tryRun(record.netnsPath, { argv: ['sh', '-c', linkStateProgram] }, signal);
+  if (exitCode !== 0) return false;
+  const textOf = (state: LinkState): string =>
+    cidrsOf(state)
+      .map(({ address, prefixLength }) => `${address}/${prefixLength}`)
+      .toSorted()
+      .join();
+  const found = new Map(parseLinkStates(stdout).map((state) => [state.name, textOf(state)]));
+  return nicsOf(record, '').every(({ link }) => (found.get(link.name) ?? textOf(link)) === textOf(link));
+}

@@ -1,0 +1,85 @@
+import { messageOf } from '../lib/errno.ts';
+import type { Log } from '../lib/log.ts';
+
+/** How networks that could not be released are tried again. */
+export interface ReleasesOptions {
+  /** Pause before the first try, milliseconds; it doubles with each failure, to at most `longestPauseMs`. */
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
+}
+
+/** What it works with. */
+export interface ReleasesDeps {
+  /** Releases the network of a sandbox, if that is still wanted; throws when it fails. */
+  readonly release: (sandboxId: string, signal: AbortSignal) => Promise<void>;
+  readonly log: Log;
+}
+
+/** Networks that could not be released, tried again in the background until they are. */
+export interface Releases {
+  /** Tries again after a pause that follows from the number of failures; a sandbox that waits already keeps its turn. */
+  readonly later: (sandboxId: string, failures: number) => void;
+  /** Sandboxes that wait or are being tried. */
+  readonly pending: () => readonly string[];
+  /** Ends what runs and forgets what waits: the next start of the daemon finds it on record. */
+  readonly close: () => void;
+}
+
+/** Plugins of so many sandboxes run at a time, beside those of calls. */
+const atOnce = 4;
+/** Longest try, milliseconds: five plugins at the default of `cni.timeout`. */
+const tryTimeoutMs = 300_000;
+
+/**
+ * Makes the background work; nothing is tried before something is told.
+ * INVARIANTS: a sandbox waits or is being tried at most once; at most `atOnce` are being tried. A try that fails again tells so itself
+ * (`later`), since whoever counts the failures is the one who releases.
+ */
+export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, { release, log }: ReleasesDeps): Releases {
+  const waiting = new Map<string, NodeJS.Timeout>();
+  const due: string[] = [];
+  const running = new Set<string>();
+  const closing = new AbortController();
+
+  function later(sandboxId: string, failures: number): void {
+    if (closing.signal.aborted || waiting.has(sandboxId) || due.includes(sandboxId)) return;
+    const pauseMs = Math.min(firstPauseMs * 2 ** Math.max(0, failures - 1), longestPauseMs);
+    const timer = setTimeout(() => {
+      waiting.delete(sandboxId);
+      due.push(sandboxId);
+      next();
+    }, pauseMs);
+    waiting.set(sandboxId, timer.unref());
+  }
+
+  function next(): void {
+    const sandboxId = running.size < atOnce ? due.find((id) => !running.has(id)) : undefined;
+    if (sandboxId === undefined) return;
+    due.splice(due.indexOf(sandboxId), 1);
+    running.add(sandboxId);
+    void attempt(sandboxId).finally(() => {
+      running.delete(sandboxId);
+      next();
+    });
+    next();
+  }
+
+  async function attempt(sandboxId: string): Promise<void> {
+    try {
+      await release(sandboxId, AbortSignal.any([closing.signal, AbortSignal.timeout(tryTimeoutMs)]));
+    } catch (error) {
+      if (!closing.signal.aborted) log.warn({ sandboxId, error: messageOf(error) }, 'network still not released');
+    }
+  }
+
+  return {
+    later,
+    pending: () => [...new Set([...waiting.keys(), ...due, ...running])],
+    close: () => {
+      closing.abort();
+      for (const timer of waiting.values()) clearTimeout(timer);
+      waiting.clear();
+      due.length = 0;
+    },
+  };
+}

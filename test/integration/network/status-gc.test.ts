@@ -1,0 +1,135 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { randomId } from '../../../src/lib/ids.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
+
+const within = { timeoutMs: 15_000, what: 'change of condition' };
+const call = z.object({ command: z.string(), env: z.record(z.string(), z.string()), input: z.looseObject({}) });
+
+/** STATUS and GC calls of the plugin that speaks 1.1.0. */
+function calls(node: TestNode, command: 'STATUS' | 'GC'): readonly z.infer<typeof call>[] {
+  const file = join(node.dir, 'calls');
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  return lines.map((line) => call.parse(JSON.parse(line))).filter((each) => each.command === command);
+}
+
+function makeModernNode(more: object = {}, version = '1.1.0'): TestNode {
+  const node = makeNode();
+  const plugin = { ...bridgePlugin(node, { type: 'modern', ipMasq: false, capabilities: { dns: true } }), ...more };
+  node.configure([plugin], undefined, version);
+  return node;
+}
+
+describe('STATUS', () => {
+  it('makes the network ready or not, with the plugin’s own words, while pods can still be made', async () => {
+    const node = makeModernNode();
+    const network = await node.open();
+    expect(network.condition()).toMatchObject({ ready: true });
+    const error = { cniVersion: '1.1.0', code: 50, msg: 'no address is left', details: 'all 254 are taken' };
+    writeFileSync(join(node.dir, 'status'), JSON.stringify(error));
+    await waitFor(() => !network.condition().ready, within);
+    expect(network.condition()).toEqual({
+      ready: false,
+      reason: 'CNIPluginNotReady',
+      message: 'CNI network "testnet" takes no pods: CNI plugin modern, STATUS: error 50: no address is left; all 254 are taken',
+    });
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    await network.detach(wanted.sandboxId, soon());
+    rmSync(join(node.dir, 'status'));
+    await waitFor(() => network.condition().ready, within);
+
+    const [asked] = calls(node, 'STATUS');
+    expect(Object.keys(asked?.env ?? {}).toSorted()).toEqual(['CNI_COMMAND', 'CNI_PATH']);
+    expect(asked?.input).toMatchObject({ name: 'testnet', cniVersion: '1.1.0', type: 'modern' });
+    expect(asked?.input).not.toHaveProperty('capabilities');
+  });
+
+  it('that never comes keeps a daemon from being ready, not from starting', async () => {
+    const node = makeModernNode();
+    writeFileSync(join(node.dir, 'status'), 'hang');
+    const network = await node.open(4_000);
+    expect(network.condition()).toMatchObject({ ready: false, reason: 'CNIStatusUnknown' });
+    await waitFor(() => network.condition().reason === 'CNIPluginNotReady', within);
+    expect(network.condition().message).toContain('CNI plugin modern, STATUS: no answer within 4000 ms, killed');
+    rmSync(join(node.dir, 'status'));
+    await waitFor(() => network.condition().ready, within);
+    expect(network.condition().ready).toBe(true);
+  });
+});
+
+describe('GC', () => {
+  it('at a start has the attachments that stay, those of another runtime too', async () => {
+    const node = makeModernNode();
+    const before = await node.open();
+    const [live, gone] = [request(), request()];
+    await before.attach(live, soon());
+    await before.attach(gone, soon());
+    before.close();
+    const foreign = randomId();
+    const results = join(node.stateDir, 'cni', 'results');
+    mkdirSync(results, { recursive: true });
+    const cached = { kind: 'cniCacheV1', containerId: foreign, ifName: 'eth0', networkName: 'testnet' };
+    writeFileSync(join(results, `testnet-${foreign}-eth0`), JSON.stringify(cached));
+    const leases = join(node.dir, 'ipam', 'testnet');
+    writeFileSync(join(leases, '10.213.7.50'), `${foreign}\r\neth0`);
+    writeFileSync(join(leases, '10.213.7.51'), `${randomId()}\r\neth0`);
+
+    const network = await node.open();
+    await network.recover(new Map([[live.sandboxId, undefined]]), soon());
+    const next = request();
+    expect((await network.attach(next, soon())).ips).toHaveLength(1); // waits for GC
+    const [asked, ...more] = calls(node, 'GC');
+    expect(more).toEqual([]);
+    const valid = [live.sandboxId, foreign].map((containerID) => ({ containerID, ifname: 'eth0' }));
+    expect(asked?.input['cni.dev/valid-attachments']).toEqual(valid);
+    expect(asked?.input['cni.dev/attachments']).toEqual(valid);
+    expect(Object.keys(asked?.env ?? {}).toSorted()).toEqual(['CNI_COMMAND', 'CNI_PATH']);
+    expect(node.traces().leases).toContain('10.213.7.50');
+    expect(node.traces().leases).not.toContain('10.213.7.51');
+    for (const { sandboxId } of [live, next]) await network.detach(sandboxId, soon());
+    expect(node.traces()).toMatchObject({ leases: ['10.213.7.50'], records: [], cached: [`testnet-${foreign}-eth0`] });
+  });
+
+  it.each<readonly [string, (node: TestNode) => void]>([
+    ['an attachment cannot be read', ({ stateDir }) => writeFileSync(join(stateDir, 'attachments', `${randomId()}.json`), '')],
+    [
+      'another runtime’s cannot be read',
+      ({ stateDir }) => {
+        mkdirSync(join(stateDir, 'cni', 'results'), { recursive: true });
+        appendFileSync(join(stateDir, 'cni', 'results', `testnet-${randomId()}-eth0`), '{');
+      },
+    ],
+    [
+      'the configuration does not want it',
+      ({ confDir }) => {
+        const file = join(confDir, '10-test.conflist');
+        writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), disableGC: true }));
+      },
+    ],
+  ])('is left out where %s', async (_what, spoil) => {
+    const node = makeModernNode();
+    (await node.open()).close();
+    spoil(node);
+    const network = await node.open();
+    await network.recover(new Map(), soon());
+    const wanted = request();
+    await network.attach(wanted, soon());
+    await network.detach(wanted.sandboxId, soon());
+    expect(calls(node, 'GC')).toEqual([]);
+  });
+});
+
+it('a network of 1.0.0 is neither asked nor told', async () => {
+  const node = makeNode();
+  node.configure([bridgePlugin(node), { type: 'double', journal: node.journal }]);
+  const network = await node.open();
+  await network.recover(new Map(), soon());
+  const wanted = request();
+  await network.attach(wanted, soon());
+  await network.detach(wanted.sandboxId, soon());
+  expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
+});

@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { silentLog } from '../../../src/lib/log.ts';
+import { makeReleases, type Releases } from '../../../src/network/releases.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const options = { firstPauseMs: 1_000, longestPauseMs: 10_000 };
+
+it('waits twice as long after each failure, to an end, and stops when it is done', async () => {
+  const tries: number[] = [];
+  const releases: Releases = makeReleases(options, {
+    log: silentLog,
+    release: async () => {
+      tries.push(Date.now() - began);
+      if (tries.length === 6) return;
+      releases.later('a', tries.length + 1);
+      await Promise.reject(new Error('not yet'));
+    },
+  });
+  const began = Date.now();
+  releases.later('a', 1);
+  releases.later('a', 1);
+  await vi.advanceTimersByTimeAsync(100_000);
+  expect(tries).toEqual([1_000, 3_000, 7_000, 15_000, 25_000, 35_000]);
+  expect(releases.pending()).toEqual([]);
+});
+
+it('tries four at a time, each once', async () => {
+  const ends: (() => void)[] = [];
+  const tried: string[] = [];
+  const releases = makeReleases(options, {
+    log: silentLog,
+    release: async (id) => {
+      tried.push(id);
+      return new Promise((resolve) => ends.push(resolve));
+    },
+  });
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
+  for (const id of ids) releases.later(id, 1);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(tried).toEqual(['a', 'b', 'c', 'd']);
+  releases.later('a', 1);
+  await vi.advanceTimersByTimeAsync(1_000);
+  for (const end of ends.splice(0)) end();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tried).toEqual([...ids, 'a']);
+  for (const end of ends.splice(0)) end();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(releases.pending()).toEqual([]);
+});
+
+it('ends with the daemon', async () => {
+  const signals: AbortSignal[] = [];
+  const releases = makeReleases(options, {
+    log: silentLog,
+    release: async (_id, signal) => {
+      signals.push(signal);
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('closed'))));
+    },
+  });
+  releases.later('a', 1);
+  releases.later('b', 5);
+  await vi.advanceTimersByTimeAsync(1_000);
+  releases.close();
+  releases.later('c', 1);
+  await vi.advanceTimersByTimeAsync(100_000);
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  expect(releases.pending()).toEqual([]);
+});
