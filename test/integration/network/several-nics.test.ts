@@ -81,7 +81,7 @@ describe.each(['all', 'default'])('two interfaces, of which the result tells %s'
     for (const { tap } of [first, second])
       expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
     await network.detach(wanted.sandboxId, soon());
-    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] });
+    expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [], cached: [] });
   });
 });
 
@@ -102,7 +102,7 @@ it('a next VM of the pod gets both again', async () => {
   expect([first.dhcp()?.['ip'], second.dhcp()?.['ip']]).toEqual(['10.213.7.2', '10.213.8.2']);
   expect(await serverPid(node, sandboxId)).toBeGreaterThan(1);
   await again.detach(sandboxId, soon());
-  expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [] });
+  expect(node.traces()).toEqual({ namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], processes: [], cached: [] });
 });
 
 it('makes all taps of a VM, with as many queues as it has', async () => {
@@ -122,7 +122,7 @@ it('makes all taps of a VM, with as many queues as it has', async () => {
   expect(show(tap)).toMatch(/mtu 1500 .*master vmlet0/);
   expect(show(`${tap}1`)).toMatch(/mtu 1400 .*master vmlet1/);
   await network.detach(sandboxId, soon());
-  expect(node.traces()).toMatchObject({ namespaces: [], leases: [], records: [], processes: [] });
+  expect(node.traces()).toMatchObject({ namespaces: [], leases: [], records: [], processes: [], cached: [] });
 });
 
 describe('a macvlan', () => {
@@ -166,6 +166,7 @@ describe('a macvlan', () => {
       leases: [],
       records: [],
       processes: [],
+      cached: [],
     });
   });
 });
