@@ -78,7 +78,7 @@ async function describe(
 }
 
 async function readLinks({ namespaces }: Parts, netnsPath: string, plugin: string, signal: AbortSignal): Promise<readonly LinkState[]> {
-  const { stdout } = await namespaces.run(netnsPath, { argv: ['sh', '-c', linkStateProgram] }, signal);
+  const { stdout } = await namespaces.run(netnsPath, { argv: ['sh', '-c', linkStateProgram, 'sh'] }, signal);
   return attempt(() => parseLinkStates(stdout), plugin);
 }
 

@@ -22,7 +22,7 @@ export async function putBack(parts: Parts, record: AttachmentRecord, signal: Ab
 
 /** True for interfaces that have the addresses that ADD gave them, and for those that are gone: a DEL before this one took them. */
 async function isFitForDel({ namespaces }: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<boolean> {
-  const { exitCode, stdout } = await namespaces.tryRun(record.netnsPath, { argv: ['sh', '-c', linkStateProgram] }, signal);
+  const { exitCode, stdout } = await namespaces.tryRun(record.netnsPath, { argv: ['sh', '-c', linkStateProgram, 'sh'] }, signal);
   if (exitCode !== 0) return false;
   const textOf = (state: LinkState): string =>
     cidrsOf(state)
