@@ -52,7 +52,7 @@ step "root file system"
 root=$work/root
 cp -r root "$root"
 mkdir -p "$root"/{dev,proc,sys,run,tmp,mnt,root,lib64}
-chmod 755 "$root"/{bin/shutdown,etc/rc,etc/udhcpc,etc/acpi/PWRF/00000080,var/www/cgi-bin/info}
+chmod 755 "$root"/{bin/shutdown,etc/rc,etc/udhcpc,etc/acpi/PWRF/00000080,var/www/cgi-bin/{info,net}}
 for dir in sbin usr/bin usr/sbin; do mkdir -p "$root/$(dirname $dir)" && ln -s /bin "$root/$dir"; done
 ln -s /run "$root/var/run"
 ln -s /run/seed "$root/var/www/seed"

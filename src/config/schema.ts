@@ -50,6 +50,14 @@ export const configSchema = z.strictObject({
       cacheDir: path.default('/var/lib/cni').describe('where results are cached as libcni does, for other tools of the node'),
     })
     .prefault({}),
+  network: z
+    .strictObject({
+      antiSpoofing: z
+        .boolean()
+        .default(true)
+        .describe('drops what a guest sends with a MAC or IP address that is not the pod’s; a change counts from a VM’s next start on'),
+    })
+    .prefault({}),
   console: z
     .strictObject({
       maxBacklog: bytes

@@ -101,11 +101,12 @@ function hypervisorOptions(config: Config, bootId: string): Parameters<typeof ma
   };
 }
 
-function networkOptions({ stateDir, runtimeDir, cni }: Config): Parameters<typeof makeNetwork>[0] {
+function networkOptions({ stateDir, runtimeDir, network, cni }: Config): Parameters<typeof makeNetwork>[0] {
   return {
     netnsDir: '/run/netns',
     stateDir: join(stateDir, 'network'),
     runtimeDir: join(runtimeDir, 'network'),
+    antiSpoofing: network.antiSpoofing,
     cni: { confDir: cni.confDir, binDirs: cni.binDirs, timeoutMs: cni.timeout, cacheDir: cni.cacheDir },
   };
 }

@@ -30,7 +30,7 @@ export function domainXml(spec: VmSpec, host: HostFacts, cache: DiskCache): stri
       on_reboot: 'restart',
       on_crash: 'destroy',
       pm: { 'suspend-to-mem': { '@enabled': 'no' }, 'suspend-to-disk': { '@enabled': 'no' } },
-      devices: devices(spec, host.emulator, cache),
+      devices: devices(spec, host, cache),
       seclabel: { '@type': 'static', '@model': 'dac', '@relabel': 'yes', label },
     },
   });

@@ -5,4 +5,6 @@ export interface HostFacts {
   readonly emulator: string;
   /** `pc-q35-X.Y`, never the alias `q35`: a guest keeps its machine when QEMU is upgraded. */
   readonly machine: string;
+  /** Whether the kernel can carry packets between a tap and a guest without QEMU (`/dev/vhost-net`). */
+  readonly vhostNet: boolean;
 }

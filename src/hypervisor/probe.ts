@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { LibvirtCalls } from '../libvirt/libvirt.ts';
 import { emulatorOf, newestMachine } from './capabilities.ts';
 import { vmFailed } from './failures.ts';
@@ -31,14 +32,15 @@ export async function probe(options: ProbeOptions, calls: LibvirtCalls, signal: 
   if (machine === undefined) throw vmFailed('probe', 'libvirt knows no QEMU for x86_64 with a q35 machine; install qemu-system-x86');
   const emulator = emulatorOf(await host.domainCapabilities({ arch: 'x86_64', machine, virtType: 'qemu' }, 0, signal));
   if (emulator === undefined) throw vmFailed('probe', 'libvirt does not say which program QEMU is');
-  if (options.domainType === 'qemu') return emulated({ emulator, machine }, 'domainType is qemu');
+  const found = { emulator, machine, vhostNet: existsSync('/dev/vhost-net') };
+  if (options.domainType === 'qemu') return emulated(found, 'domainType is qemu');
   const qemuVersion = await host.version(signal);
   const verdict = await proveKvm({ emulator, qemuVersion, bootId: options.bootId }, options.stateDir, signal);
   if (!verdict.works && options.domainType === 'kvm')
     throw vmFailed('probe', `domainType is kvm, but KVM does not work: ${verdict.reason}`);
-  if (!verdict.works) return emulated({ emulator, machine }, verdict.reason);
+  if (!verdict.works) return emulated(found, verdict.reason);
   await host.domainCapabilities({ emulator, arch: 'x86_64', machine, virtType: 'kvm' }, 0, signal);
-  return { host: { accelerator: 'kvm', emulator, machine }, warning: '' };
+  return { host: { accelerator: 'kvm', ...found }, warning: '' };
 }
 
 function emulated(found: Omit<HostFacts, 'accelerator'>, why: string): Probe {

@@ -15,9 +15,20 @@ export interface VmSpec {
   readonly rootDisk: { readonly path: string; readonly base: { readonly path: string; readonly format: DiskFormat } };
   /** NoCloud seed, read-only. */
   readonly seedPath: string;
-  readonly interfaces: readonly { readonly tap: string; readonly mac: string; readonly mtu: number }[];
+  /** In the guest's order; each has a PCI slot by its place. */
+  readonly interfaces: readonly VmInterface[];
   /** Serial port: unix socket for attach, and QEMU's log of all output beside it. In directories that root alone can write. */
   readonly console: { readonly socketPath: string; readonly logPath: string };
   /** Unix socket of the virtio-serial port on which the guest reports how it ends. */
   readonly reportSocketPath: string;
+}
+
+/** A network interface of a VM; its tap is made by somebody else. */
+export interface VmInterface {
+  readonly tap: string;
+  readonly mac: string;
+  /** Bytes; the guest is told by its device. */
+  readonly mtu: number;
+  /** Pairs of queues; the tap must have been made for as many. */
+  readonly queues: number;
 }

@@ -102,7 +102,7 @@ export interface VmFacts {
   readonly memoryMiB: number;
   /** The uid that QEMU and the VM's files have; one for each VM. */
   readonly uid: number;
-  /** Name of the tap device, at most 15 characters. */
+  /** Name of the first interface's tap device, 14 characters; those of further ones have one more (`nthTap`). */
   readonly tap: string;
 }
 
@@ -114,4 +114,12 @@ export function domainNameOf(containerId: string): string {
 /** The tap's name for a container: unique in the host's namespace at start, 14 characters (Linux IFNAMSIZ less one allows 15). */
 export function tapNameOf(containerId: string): string {
   return `t${containerId.slice(0, 13)}`;
+}
+
+/** Most interfaces of a VM: their taps' names end in one character. */
+export const maxInterfaces = 16;
+
+/** The tap of interface `index`, from 0, of the VM whose first tap is `tap`. */
+export function nthTap(tap: string, index: number): string {
+  return index === 0 ? tap : `${tap}${index.toString(maxInterfaces)}`;
 }

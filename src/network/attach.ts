@@ -9,8 +9,9 @@ import { podInterface } from './cni-execution.ts';
 import { cniFailure } from './cni-failure.ts';
 import { podResult } from './cni-result.ts';
 import { isFailedAdd, type AddProgress } from './cni.ts';
-import { guestInterface, linkStateProgram, parseLinkState, whyNotBridgeable, type LinkState } from './link-state.ts';
+import { linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
+import { podLinks } from './pod-links.ts';
 import { rollBack, tearDown } from './teardown.ts';
 
 /**
@@ -63,26 +64,22 @@ async function describe(
   const last = network.plugins.at(-1)?.type ?? '';
   const first = network.plugins[0]?.type ?? '';
   const pod = attempt(() => podResult(known.result, podInterface), last);
-  const link = await readLink(parts, netnsPath, first, signal);
-  const problem = whyNotBridgeable(link);
-  if (problem !== undefined) throw cniFailure(first, 'ADD', problem);
+  const states = await readLinks(parts, netnsPath, first, signal);
+  const subjectOfAdd = { ifName: podInterface, netnsPath, result: known.result, addresses: pod.addresses, states };
+  const { link, others, interfaces } = attempt(() => podLinks(subjectOfAdd), first);
   const attachment: NetworkAttachment = {
     sandboxId: subject.sandboxId,
     netnsPath,
     ips: [...new Set(pod.addresses.map(({ cidr }) => cidr.split('/')[0] ?? ''))],
-    interfaces: [guestInterface(link, pod.addresses)],
+    interfaces,
     dns: chooseDns(known.dns, pod.dns),
   };
-  return { result: known.result, link, attachment };
+  return { result: known.result, link, ...(others.length > 0 ? { others } : {}), attachment };
 }
 
-async function readLink({ namespaces }: Parts, netnsPath: string, plugin: string, signal: AbortSignal): Promise<LinkState> {
-  const command = { argv: ['sh', '-c', linkStateProgram, 'sh', podInterface] as const };
-  const outcome = await namespaces.tryRun(netnsPath, command, signal);
-  if (outcome.exitCode !== 0) {
-    throw cniFailure(plugin, 'ADD', `no interface ${podInterface} in the pod's network namespace`, { details: outcome.stderr.trim() });
-  }
-  return attempt(() => parseLinkState(outcome.stdout), plugin);
+async function readLinks({ namespaces }: Parts, netnsPath: string, plugin: string, signal: AbortSignal): Promise<readonly LinkState[]> {
+  const { stdout } = await namespaces.run(netnsPath, { argv: ['sh', '-c', linkStateProgram, 'sh'] }, signal);
+  return attempt(() => parseLinkStates(stdout), plugin);
 }
 
 function attempt<T>(read: () => T, plugin: string): T {

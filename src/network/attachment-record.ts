@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { HelperIdentity } from '../lib/helper-process.ts';
+import { nthTap } from '../model/container.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni-config.ts';
 import type { CniSubject } from './cni-execution.ts';
 import type { AddProgress } from './cni.ts';
+import type { Nic } from './joint-scripts.ts';
 import { linkStateSchema, type LinkState } from './link-state.ts';
 
 /** Version of the records on disk; a change of their shape needs a new one and a reader of the old. */
@@ -25,11 +27,12 @@ export interface AttachmentRecord {
   readonly added?: {
     /** The final result of ADD, as it came. */
     readonly result: JsonObject;
-    /** The pod's interface as ADD left it. */
+    /** The pod's interface as ADD left it, and further ones in the guest's order. */
     readonly link: LinkState;
+    readonly others?: readonly LinkState[];
     readonly attachment: NetworkAttachment;
   };
-  /** Set from before the interface is first bridged until it is put back; `making` while that may be half done. */
+  /** Set from before the interfaces are first bridged until they are put back; `making` while that may be half done. The first one's tap. */
   readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
   readonly dhcp?: HelperIdentity;
   /** How many times the network could not be released. */
@@ -65,7 +68,9 @@ const record: z.ZodType<AttachmentRecord> = z.strictObject({
     capabilities: object,
   }),
   progress: z.strictObject({ started: z.int().min(0), result: object.exactOptional() }).exactOptional(),
-  added: z.strictObject({ result: object, link: linkStateSchema, attachment }).exactOptional(),
+  added: z
+    .strictObject({ result: object, link: linkStateSchema, others: z.array(linkStateSchema).exactOptional(), attachment })
+    .exactOptional(),
   joint: z.strictObject({ state: z.enum(['making', 'made']), tap: z.string() }).exactOptional(),
   dhcp: z.strictObject({ pid: z.int().min(1), startTicks: z.string() }).exactOptional(),
   failedReleases: z.int().min(0).exactOptional(),
@@ -74,4 +79,10 @@ const record: z.ZodType<AttachmentRecord> = z.strictObject({
 /** Checks a decoded record; throws with what is wrong. */
 export function parseAttachmentRecord(value: unknown): AttachmentRecord {
   return record.parse(value);
+}
+
+/** The interfaces of a sandbox with the taps of a VM, in the guest's order; none before ADD has come to its end. */
+export function nicsOf(found: Pick<AttachmentRecord, 'added'>, tap: string): readonly Nic[] {
+  const links = found.added ? [found.added.link, ...(found.added.others ?? [])] : [];
+  return links.map((link, index) => ({ index, link, tap: nthTap(tap, index) }));
 }

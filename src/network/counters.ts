@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isErrno } from '../lib/errno.ts';
 import { isAlive } from '../lib/helper-process.ts';
 import type { NicCounters } from '../model/statistics.ts';
-import type { AttachmentRecord } from './attachment-record.ts';
+import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
 
 /** Columns of a line of /proc/net/dev after the interface's name (proc_net(5)): eight of what was received, then of what was sent. */
 const column = { rxBytes: 0, rxPackets: 1, rxErrors: 2, rxDropped: 3, txBytes: 8, txPackets: 9, txErrors: 10, txDropped: 11 } as const;
@@ -38,11 +38,11 @@ export function guestCounters(text: string, tap: string, name: string): NicCount
 
 /** See `Network.counters`: read from the DHCP server's view of its network namespace, so that none is entered. */
 export async function readCounters(record: AttachmentRecord | undefined): Promise<readonly NicCounters[] | undefined> {
-  const [guest] = record?.added?.attachment.interfaces ?? [];
-  if (!record?.dhcp || record.joint?.state !== 'made' || !guest || !isAlive(record.dhcp)) return undefined;
+  if (!record?.dhcp || record.joint?.state !== 'made' || !isAlive(record.dhcp)) return undefined;
   try {
-    const counters = guestCounters(await readFile(`/proc/${record.dhcp.pid}/net/dev`, 'utf8'), record.joint.tap, guest.name);
-    return counters && [counters];
+    const text = await readFile(`/proc/${record.dhcp.pid}/net/dev`, 'utf8');
+    const found = nicsOf(record, record.joint.tap).flatMap(({ link, tap }) => guestCounters(text, tap, link.name) ?? []);
+    return found.length === 0 ? undefined : found;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH', 'EINVAL')) return undefined; // it has ended meanwhile
     throw error;

@@ -4,7 +4,8 @@ import { bridgeName } from './joint-scripts.ts';
 
 /** What a DHCP server is told. */
 export interface DhcpSubject {
-  readonly guest: GuestInterface;
+  /** The guest's interfaces in order: the first one is told of DNS. */
+  readonly interfaces: readonly GuestInterface[];
   readonly dns: DnsConfig;
   readonly hostname: string;
 }
@@ -22,13 +23,15 @@ const maxOptionBytes = 255;
 const anywhere = '0.0.0.0/0';
 
 /**
- * The arguments of a dnsmasq that serves exactly one client, which is on no subnet of the bridge: `shared-network` lets it answer for a
+ * The arguments of a dnsmasq that serves exactly one guest, which is on no subnet of the bridges: `shared-network` lets it answer for a
  * subnet it has no address in (dnsmasq(8)). `undefined` when there is no IPv4 address to serve; IPv6 goes by cloud-init.
  */
 export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readonly string[] | undefined {
-  const primary = primaryIpv4(subject.guest);
-  if (!primary) return undefined;
-  const [network = ''] = networkOf(primary).split('/');
+  const served = subject.interfaces.flatMap((guest, index): readonly Served[] => {
+    const address = primaryIpv4(guest);
+    return address ? [{ index, guest, address }] : [];
+  });
+  if (served.length === 0) return undefined;
   return [
     '--keep-in-foreground',
     '--conf-file=/dev/null',
@@ -42,15 +45,34 @@ export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readon
     '--no-hosts',
     '--no-ping',
     '--bind-interfaces',
-    `--interface=${bridgeName}`,
     '--except-interface=lo',
     '--dhcp-authoritative',
-    `--dhcp-range=${network},static,${netmaskOf(primary.prefixLength)},infinite`,
-    `--shared-network=${bridgeName},${network}`,
-    `--dhcp-host=${subject.guest.mac},${primary.address},infinite`,
-    ...optionArguments(subject),
+    ...(subject.hostname === '' ? [] : [option('12', [subject.hostname])]),
+    ...served.flatMap((nic) => nicArguments(nic, subject.dns)),
   ];
 }
+
+/** An interface that has an IPv4 address to serve. */
+interface Served {
+  readonly index: number;
+  readonly guest: GuestInterface;
+  readonly address: Cidr;
+}
+
+/** What is said on one bridge; a tag keeps it from the others. */
+function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readonly string[] {
+  const [network = ''] = networkOf(address).split('/');
+  const tag = `nic${index}`;
+  return [
+    `--interface=${bridgeName(index)}`,
+    `--dhcp-range=${network},static,${netmaskOf(address.prefixLength)},infinite`,
+    `--shared-network=${bridgeName(index)},${network}`,
+    `--dhcp-host=${guest.mac},set:${tag},${address.address},infinite`,
+    ...optionArguments(guest, tag, index === 0 ? dns : noDns),
+  ];
+}
+
+const noDns: DnsConfig = { servers: [], searches: [], options: [] };
 
 /** True when a guest has an IPv4 address, which DHCP gives it. */
 export function needsDhcp(attachment: NetworkAttachment): boolean {
@@ -61,7 +83,8 @@ function primaryIpv4(guest: GuestInterface): Cidr | undefined {
   return guest.addresses.map(({ cidr }) => parseCidr(cidr)).find((cidr) => cidr?.family === 4);
 }
 
-function optionArguments({ guest, dns, hostname }: DhcpSubject): readonly string[] {
+function optionArguments(guest: GuestInterface, tag: string, dns: DnsConfig): readonly string[] {
+  const tagged = `tag:${tag},`;
   const routes = guest.routes.filter(({ destination }) => parseCidr(destination)?.family === 4);
   const router = routes.find(({ destination }) => destination === anywhere)?.gateway;
   const servers = fitting(
@@ -74,12 +97,13 @@ function optionArguments({ guest, dns, hostname }: DhcpSubject): readonly string
   );
   const classless = classlessRoutes(routes);
   return [
-    option('option:router', router === undefined ? [] : [router]), // without a value it is not sent; else dnsmasq would name itself
-    option('option:dns-server', servers),
-    ...(searches.length > 0 ? [option('option:domain-search', searches), option('option:domain-name', searches.slice(0, 1))] : []),
-    ...(hostname === '' ? [] : [option('12', [hostname])]),
-    `--dhcp-option-force=option:mtu,${guest.mtu}`,
-    ...(classless.length > 0 ? [`--dhcp-option-force=option:classless-static-route,${classless.join(',')}`] : []),
+    option(`${tagged}option:router`, router === undefined ? [] : [router]), // without a value it is not sent; else dnsmasq would name itself
+    option(`${tagged}option:dns-server`, servers),
+    ...(searches.length > 0
+      ? [option(`${tagged}option:domain-search`, searches), option(`${tagged}option:domain-name`, searches.slice(0, 1))]
+      : []),
+    `--dhcp-option-force=${tagged}option:mtu,${guest.mtu}`,
+    ...(classless.length > 0 ? [`--dhcp-option-force=${tagged}option:classless-static-route,${classless.join(',')}`] : []),
   ];
 }
 

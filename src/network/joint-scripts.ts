@@ -2,11 +2,24 @@ import { randomBytes } from 'node:crypto';
 import { networkOf } from './address.ts';
 import { cidrsOf, destinationOf, type LinkRoute, type LinkState } from './link-state.ts';
 
+/** One interface of a pod's VM by its place in the order of interfaces, from 0. */
+export interface Nic {
+  readonly index: number;
+  /** The CNI's end. */
+  readonly link: LinkState;
+  /** The VM's end. */
+  readonly tap: string;
+}
+
 /** The bridge in the pod's netns that carries the CNI's interface and the VM's tap. */
-export const bridgeName = 'vmlet0';
+export function bridgeName(index: number): string {
+  return `vmlet${index}`;
+}
 
 /** The bridge's address: what DHCP is served from; link-local (RFC 3927), so that it clashes with no pod's subnet. */
-export const bridgeAddress = '169.254.254.254';
+export function bridgeAddress(index: number): string {
+  return `169.254.254.${254 - index}`;
+}
 
 /** A random unicast MAC that is locally administered (IEEE 802, section 8.2), for what must no longer have the guest's. */
 export function randomMac(): string {
@@ -18,12 +31,12 @@ export function randomMac(): string {
 const setValue = 'set_value() { if [ -e "$1" ]; then echo "$2" > "$1"; fi; }';
 
 /**
- * A shell program for the pod's netns: the CNI's interface `$1` and the tap `$2` lose their IPv6, what is made from here on has none, and
- * bridged frames do not go through the netns' own iptables; then stdin is a batch of `ip`. One process start for all of it.
+ * A shell program for the pod's netns: the CNI's interfaces and the taps, its arguments, lose their IPv6, what is made from here on has
+ * none, and bridged frames do not go through the netns' own iptables; then stdin is a batch of `ip`. One process start for all of it.
  */
 export const joinProgram = [
   setValue,
-  'for name in default "$1" "$2"; do set_value "/proc/sys/net/ipv6/conf/$name/disable_ipv6" 1; done',
+  'for name in default "$@"; do set_value "/proc/sys/net/ipv6/conf/$name/disable_ipv6" 1; done',
   'for kind in iptables ip6tables arptables; do set_value "/proc/sys/net/bridge/bridge-nf-call-$kind" 0; done',
   'exec ip -batch -',
 ].join('\n');
@@ -31,11 +44,11 @@ export const joinProgram = [
 /**
  * A shell program for the pod's netns that undoes a join, also one that was cut short: the CNI's interface `$1` gets its MAC `$2` and MTU
  * `$3` back, going down for it if `$5` is `down`; only then its IPv6 (`$4` is `disable_ipv6`), so that the link-local address is made
- * from the right MAC; then stdin is a batch of `ip` that goes on after errors.
+ * from the right MAC; then stdin is a batch of `ip` that goes on after errors. `$6` is the bridge.
  */
 export const restoreProgram = [
   setValue,
-  `if [ -e /proc/sys/net/ipv4/conf/${bridgeName} ]; then ip link del dev ${bridgeName}; fi`,
+  'if [ -e "/proc/sys/net/ipv4/conf/$6" ]; then ip link del dev "$6"; fi',
   'ip addr flush dev "$1"',
   'if [ "$5" = down ]; then ip link set dev "$1" down; fi',
   'ip link set dev "$1" nomaster address "$2" mtu "$3"',
@@ -44,36 +57,62 @@ export const restoreProgram = [
 ].join('\n');
 
 /** The arguments of `restoreProgram`. */
-export function restoreArguments({ name, mac, mtu, ipv6Disabled, kind }: LinkState): readonly string[] {
-  return [name, mac, String(mtu), ipv6Disabled ? '1' : '0', kind === 'veth' ? '' : 'down'];
+export function restoreArguments({ name, mac, mtu, ipv6Disabled, kind }: LinkState, index: number): readonly string[] {
+  return [name, mac, String(mtu), ipv6Disabled ? '1' : '0', kind === 'veth' ? '' : 'down', bridgeName(index)];
 }
 
-/** The batch that makes a VM's tap in the host's namespace: persistent, owned by `uid`, with virtio headers, down and silent. */
-export function tapScript(tap: string, uid: number, leftover: boolean): string {
-  return script([...(leftover ? [`link del dev ${tap}`] : []), `tuntap add dev ${tap} mode tap user ${uid} vnet_hdr`]);
+/** A VM's taps in the host's namespace. */
+export interface TapScript {
+  /** Those to make, in order. */
+  readonly names: readonly string[];
+  readonly uid: number;
+  /** Queues of the VM's interfaces: QEMU opens a tap once for each. */
+  readonly queues: number;
+  /** Names that are taken, by what an earlier start has left. */
+  readonly leftovers: readonly string[];
+}
+
+/** The batch that makes taps: persistent, owned by `uid`, with virtio headers (checksum and segmentation offload), down and silent. */
+export function tapScript({ names, uid, queues, leftovers }: TapScript): string {
+  const flags = ['vnet_hdr', ...(queues > 1 ? ['multi_queue'] : [])].join(' ');
+  return script([
+    ...leftovers.map((name) => `link del dev ${name}`),
+    ...names.map((name) => `tuntap add dev ${name} mode tap user ${uid} ${flags}`),
+  ]);
 }
 
 /**
  * The batch that bridges the CNI's interface with the tap. The interface keeps no address, and another MAC, since its own now belong to
- * the guest; a veth changes its MAC while up, so that no bridge of the host sees the port go down.
+ * the guest; a veth changes its MAC while up, so that no bridge of the host sees the port go down. A macvlan is found by its MAC on the
+ * device below it, and keeps it (`forwardingScript`).
  */
-export function joinScript(state: LinkState, tap: string, macs: { readonly bridge: string; readonly port: string }): string {
-  const { name, mtu, kind } = state;
+export function joinScript({ index, link, tap }: Nic, macs: { readonly bridge: string; readonly port: string }): string {
+  const { name, mtu, kind } = link;
+  const bridge = bridgeName(index);
   return script([
-    `link add name ${bridgeName} address ${macs.bridge} mtu ${mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
-    `addr add ${bridgeAddress}/32 dev ${bridgeName}`,
+    `link add name ${bridge} address ${macs.bridge} mtu ${mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+    `addr add ${bridgeAddress(index)}/32 dev ${bridge}`,
     `addr flush dev ${name}`,
-    ...(kind === 'veth' ? [] : [`link set dev ${name} down`]),
-    `link set dev ${name} address ${macs.port}`,
-    `link set dev ${name} master ${bridgeName} up`,
-    `link set dev ${bridgeName} up`,
-    plugTap(tap, mtu),
+    ...(kind === 'veth' || isFoundByMac(link) ? [] : [`link set dev ${name} down`]),
+    ...(isFoundByMac(link) ? [] : [`link set dev ${name} address ${macs.port}`]),
+    `link set dev ${name} master ${bridge} up`,
+    `link set dev ${bridge} up`,
+    plugTap(index, tap, mtu),
   ]);
 }
 
 /** The batch that puts the tap of the sandbox's next VM on the bridge that is there. */
-export function rejoinScript(state: LinkState, tap: string): string {
-  return script([plugTap(tap, state.mtu)]);
+export function rejoinScript({ index, link, tap }: Nic): string {
+  return script([plugTap(index, tap, link.mtu)]);
+}
+
+/**
+ * The batch of `bridge` that sends what comes for the MACs of macvlans to the guests which have them now: a bridge takes the MAC of its
+ * port for its own. Empty where there is none.
+ */
+export function forwardingScript(nics: readonly Nic[]): string {
+  const lines = nics.filter(({ link }) => isFoundByMac(link)).map(({ link, tap }) => `fdb replace ${link.mac} dev ${tap} master static`);
+  return lines.length === 0 ? '' : script(lines);
 }
 
 /**
@@ -99,8 +138,12 @@ export function restoreScript(state: LinkState): string {
   ]);
 }
 
-function plugTap(tap: string, mtu: number): string {
-  return `link set dev ${tap} mtu ${mtu} master ${bridgeName} up`;
+function plugTap(index: number, tap: string, mtu: number): string {
+  return `link set dev ${tap} mtu ${mtu} master ${bridgeName(index)} up`;
+}
+
+function isFoundByMac({ kind }: LinkState): boolean {
+  return kind === 'macvlan';
 }
 
 function addressLine(address: LinkState['addresses'][number], name: string): string {

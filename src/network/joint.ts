@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
+import { messageOf } from '../lib/errno.ts';
 import { runProgram, tryProgram } from '../lib/run-program.ts';
+import { nthTap } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
-import type { AttachmentRecord } from './attachment-record.ts';
+import type { GuestInterface } from '../model/network.ts';
+import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
 import { needsDhcp } from './dhcp-arguments.ts';
-import { dhcpFilter } from './dhcp-filter.ts';
+import { frameFilter } from './frame-filter.ts';
 import {
+  forwardingScript,
   joinProgram,
   joinScript,
   randomMac,
@@ -13,16 +17,31 @@ import {
   restoreProgram,
   restoreScript,
   tapScript,
+  type Nic,
 } from './joint-scripts.ts';
 import type { Parts } from './parts.ts';
 
 type Added = AttachmentRecord & Required<Pick<AttachmentRecord, 'added'>>;
 
-/** Makes a tap in the host's namespace; one of the same name is replaced. */
-export async function makeTap(tap: string, uid: number, signal: AbortSignal): Promise<void> {
+/** The taps of a VM. */
+export interface TapRequest {
+  /** Name of the first interface's tap; see `nthTap`. */
+  readonly tap: string;
+  /** How many interfaces the VM has. */
+  readonly count: number;
+  readonly uid: number;
+  /** Queues of each interface. */
+  readonly queues: number;
+}
+
+/** Makes taps in the host's namespace; those of the same names are replaced. */
+export async function makeTap({ tap, count, uid, queues }: TapRequest, signal: AbortSignal): Promise<void> {
   checkLinkName(tap);
-  if (!Number.isSafeInteger(uid) || uid < 0) throw new TypeError(`not a uid: ${uid}`);
-  await runProgram('ip', ['-batch', '-'], { input: tapScript(tap, uid, await isInHost(tap)), signal });
+  for (const number of [uid, queues, count])
+    if (!Number.isSafeInteger(number) || number < 0) throw new TypeError(`not a number: ${number}`);
+  const names = Array.from({ length: count }, (_, index) => nthTap(tap, index));
+  const leftovers = await tapsInHost(tap);
+  await runProgram('ip', ['-batch', '-'], { input: tapScript({ names, uid, queues, leftovers }), signal });
 }
 
 /** See `Network.joinTap`. On error the CNI's interface is put back. */
@@ -34,15 +53,14 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
   await parts.dhcp.stop(sandboxId, record.dhcp); // of a VM before this one
   if (record.joint?.state === 'made') {
     await parts.records.put(sandboxId, { ...record, joint: { state: 'made', tap } });
-    await move(parts, tap, record.netnsPath, signal);
-    await bridge(parts, record, { tap, script: rejoinScript(record.added.link, tap) }, signal);
+    await join(parts, record, { tap, scriptOf: rejoinScript }, signal);
     await serve(parts, record, tap, signal);
     return;
   }
   if (record.joint) await restoreLink(parts, record, signal);
   await parts.records.put(sandboxId, { ...record, joint: { state: 'making', tap } });
   try {
-    await join(parts, record, tap, signal);
+    await join(parts, record, { tap, scriptOf: (nic) => joinScript(nic, { bridge: randomMac(), port: randomMac() }) }, signal);
     await serve(parts, record, tap, signal);
   } catch (error) {
     await undo(parts, record);
@@ -55,50 +73,74 @@ export async function removeTap(parts: Parts, sandboxId: string, tap: string, si
   const record = parts.records.get(sandboxId);
   const isOutdated = record?.joint !== undefined && record.joint.tap !== tap;
   if (!isOutdated) await parts.dhcp.stop(sandboxId, record?.dhcp);
-  const isAlive = record !== undefined && (await parts.namespaces.isAlive(record.netnsPath));
-  await removeLink(parts, isAlive ? record.netnsPath : undefined, tap, signal);
+  await removeTaps(parts, record, tap, signal);
 }
 
-/** Removes a link from the host's namespace or from the pod's; one that is gone is fine. */
-export async function removeLink({ namespaces }: Parts, netnsPath: string | undefined, name: string, signal: AbortSignal): Promise<void> {
-  checkLinkName(name);
-  if (await isInHost(name)) await runProgram('ip', ['link', 'del', 'dev', name], { signal });
-  else if (netnsPath !== undefined) {
-    const outcome = await namespaces.tryRun(netnsPath, { argv: ['ip', 'link', 'del', 'dev', name] }, signal);
+/** Removes a VM's taps from the host's namespace or from the pod's, as far as that is there; those that are gone are fine. */
+export async function removeTaps(parts: Parts, record: AttachmentRecord | undefined, tap: string, signal: AbortSignal): Promise<void> {
+  checkLinkName(tap);
+  const { namespaces } = parts;
+  const inHost = await tapsInHost(tap);
+  for (const name of inHost) await runProgram('ip', ['link', 'del', 'dev', name], { signal });
+  if (record === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
+  const names = [tap, ...nicsOf(record, tap).map((nic) => nic.tap)].filter((name) => !inHost.includes(name));
+  for (const name of new Set(names)) {
+    const outcome = await namespaces.tryRun(record.netnsPath, { argv: ['ip', 'link', 'del', 'dev', name] }, signal);
     if (outcome.exitCode !== 0 && !outcome.stderr.includes('Cannot find device'))
       throw new Error(`ip link del ${name}: ${outcome.stderr.trim()}`);
   }
 }
 
-/** Puts the CNI's interface back as ADD left it; also after a join that was cut short. */
-export async function restoreLink(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
-  if (!record.added) return;
-  const { link } = record.added;
-  const argv = ['sh', '-c', restoreProgram, 'restore', ...restoreArguments(link)] as const;
-  await parts.namespaces.run(record.netnsPath, { argv, input: restoreScript(link) }, signal);
+/** Puts the CNI's interfaces back as ADD left them; also after a join that was cut short. One that cannot be does not stop the others. */
+export async function restoreLink({ namespaces }: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
+  const failures: unknown[] = [];
+  for (const { index, link } of nicsOf(record, '')) {
+    const argv = ['sh', '-c', restoreProgram, 'restore', ...restoreArguments(link, index)] as const;
+    await namespaces.run(record.netnsPath, { argv, input: restoreScript(link) }, signal).catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join('; '));
 }
 
 /** Starts DHCP for a tap that is on the bridge, and records both. */
 export async function serve(parts: Parts, record: Added, tap: string, signal: AbortSignal): Promise<void> {
   const { records, dhcp } = parts;
   const { sandboxId } = record.subject;
-  const [guest] = record.added.attachment.interfaces;
   const made: AttachmentRecord = { ...record, joint: { state: 'made', tap } };
-  if (!guest || !needsDhcp(record.added.attachment)) return records.put(sandboxId, made);
+  if (!needsDhcp(record.added.attachment)) return records.put(sandboxId, made);
   const { netnsPath, hostname } = record;
-  const request = { sandboxId, netnsPath, hostname, guest, dns: record.added.attachment.dns };
+  const { interfaces, dns } = record.added.attachment;
+  const request = { sandboxId, netnsPath, hostname, interfaces, dns };
   await dhcp.start(request, async (helper) => records.put(sandboxId, { ...made, dhcp: helper }), signal);
 }
 
-async function join(parts: Parts, record: Added, tap: string, signal: AbortSignal): Promise<void> {
-  const { link } = record.added;
-  const filter = { argv: ['nft', '-f', '-'] as const, input: dhcpFilter(link.name) };
+/** What bridges the taps of a VM. */
+interface Plan {
+  readonly tap: string;
+  readonly scriptOf: (nic: Nic) => string;
+}
+
+/** The filters are there before a tap is on a bridge; the guest's frames are let through when all is in place. */
+async function join({ namespaces, antiSpoofing }: Parts, record: Added, { tap, scriptOf }: Plan, signal: AbortSignal): Promise<void> {
+  const { netnsPath, added } = record;
+  const nics = nicsOf(record, tap);
+  const filtered = nics.map((nic, index) => ({ port: nic.link.name, tap: nic.tap, guest: guestAt(added, index) }));
   const prepared = await Promise.allSettled([
-    move(parts, tap, record.netnsPath, signal),
-    parts.namespaces.run(record.netnsPath, filter, signal),
+    ...nics.map(async (nic) => move(namespaces, nic.tap, netnsPath, signal)),
+    namespaces.run(netnsPath, { argv: ['nft', '-f', '-'], input: frameFilter(filtered, antiSpoofing) }, signal),
   ]);
   for (const outcome of prepared) if (outcome.status === 'rejected') throw outcome.reason;
-  await bridge(parts, record, { tap, script: joinScript(link, tap, { bridge: randomMac(), port: randomMac() }) }, signal);
+  const names = nics.flatMap((nic) => [nic.link.name, nic.tap]);
+  const input = nics.map((nic) => scriptOf(nic)).join('');
+  await namespaces.run(netnsPath, { argv: ['sh', '-c', joinProgram, 'join', ...names], input }, signal);
+  const forwarding = forwardingScript(nics);
+  if (forwarding !== '') await namespaces.run(netnsPath, { argv: ['bridge', '-batch', '-'], input: forwarding }, signal);
+}
+
+function guestAt({ attachment }: Added['added'], index: number): GuestInterface {
+  const guest = attachment.interfaces[index];
+  if (!guest) throw new Error(`the network's record has no interface ${index}`);
+  return guest;
 }
 
 async function undo(parts: Parts, record: Added): Promise<void> {
@@ -114,27 +156,19 @@ async function undo(parts: Parts, record: Added): Promise<void> {
 }
 
 /** Moves a tap into the pod's netns; one that a join before moved is there already. What has its name there without being it goes. */
-async function move({ namespaces }: Parts, tap: string, netnsPath: string, signal: AbortSignal): Promise<void> {
-  if (!(await isInHost(tap))) return;
+async function move(namespaces: Parts['namespaces'], tap: string, netnsPath: string, signal: AbortSignal): Promise<void> {
+  if (!(await tapsInHost(tap)).includes(tap)) return;
   const args = ['link', 'set', 'dev', tap, 'netns', netnsPath];
   if ((await tryProgram('ip', args, { signal })).exitCode === 0) return;
   await namespaces.tryRun(netnsPath, { argv: ['ip', 'link', 'del', 'dev', tap] }, signal);
   await runProgram('ip', args, { signal });
 }
 
-interface Change {
-  readonly tap: string;
-  readonly script: string;
-}
-
-async function bridge({ namespaces }: Parts, { netnsPath, added }: Added, { tap, script }: Change, signal: AbortSignal): Promise<void> {
-  await namespaces.run(netnsPath, { argv: ['sh', '-c', joinProgram, 'join', added.link.name, tap], input: script }, signal);
-}
-
-/** /proc tells at once, from the host's namespace even where /sys is another's. */
-async function isInHost(name: string): Promise<boolean> {
+/** A VM's taps that are in the host's namespace. /proc tells at once, from the host's namespace even where /sys is another's. */
+async function tapsInHost(tap: string): Promise<readonly string[]> {
   const devices = await readFile('/proc/self/net/dev', 'utf8');
-  return devices.split('\n').some((line) => line.trimStart().startsWith(`${name}:`));
+  const names = devices.split('\n').map((line) => line.trimStart().split(':')[0] ?? '');
+  return names.filter((name) => name === tap || (name.length === tap.length + 1 && name.startsWith(tap)));
 }
 
 function checkLinkName(name: string): void {

@@ -27,6 +27,7 @@ const route = z.object({
   metrics: z.array(z.object({ mtu: z.int().optional(), advmss: z.int().optional() })).optional(),
 });
 const link = z.object({
+  ifindex: z.int().optional(),
   ifname: z.string(),
   link_type: z.string(),
   address: z.string().optional(),
@@ -66,21 +67,37 @@ export const linkStateSchema: z.ZodType<LinkState> = z.strictObject({
   routes: z.array(route.extend({ family: z.union([z.literal(4), z.literal(6)]) })),
 });
 
+/** Devices that the kernel puts into every namespace, one for each kind of tunnel it knows. */
+const ofTheKernel = ['all', 'default', 'lo', 'tunl0', 'gre0', 'gretap0', 'erspan0', 'ip_vti0', 'ip6_vti0', 'sit0', 'ip6tnl0', 'ip6gre0'];
+
 /**
- * A shell program for the pod's netns that prints the state of interface `$1`: one line with `disable_ipv6`, then three JSON documents,
- * one a line. One process tree instead of four starts; nothing of a pod is in its text.
+ * A shell program for the pod's netns that prints the state of each interface: one line with `disable_ipv6`, then three JSON documents,
+ * one a line. One process tree for all; nothing of a pod is in its text.
  */
 export const linkStateProgram = [
+  'cd /proc/sys/net/ipv4/conf || exit 1',
+  'for name in *; do',
+  `case $name in ${ofTheKernel.join(' | ')}) continue ;; esac`,
   'value=1',
-  'read -r value < "/proc/sys/net/ipv6/conf/$1/disable_ipv6"',
+  'read -r value < "/proc/sys/net/ipv6/conf/$name/disable_ipv6"',
   'echo "$value"',
-  'set -e',
-  'ip -details -json address show dev "$1"; echo',
-  'ip -4 -details -json route show table all dev "$1"; echo',
-  'ip -6 -details -json route show table all dev "$1"; echo',
+  'ip -details -json address show dev "$name" && echo &&',
+  'ip -4 -details -json route show table all dev "$name" && echo &&',
+  'ip -6 -details -json route show table all dev "$name" && echo || exit 1',
+  'done',
 ].join('\n');
 
-/** Reads what `linkStateProgram` printed. Throws when it is not that. */
+/** Reads what `linkStateProgram` printed, in the order in which the interfaces were made. Throws when it is not that. */
+export function parseLinkStates(text: string): readonly LinkState[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const blocks = Array.from({ length: Math.ceil(lines.length / 4) }, (_, index) => lines.slice(index * 4, index * 4 + 4));
+  return blocks
+    .map((block) => ({ state: parseLinkState(block.join('\n')), made: z.array(link).parse(JSON.parse(block[1] ?? '[]'))[0]?.ifindex ?? 0 }))
+    .toSorted((a, b) => a.made - b.made)
+    .map(({ state }) => state);
+}
+
+/** Reads one interface of that. Throws when it is none. */
 export function parseLinkState(text: string): LinkState {
   const [disabled = '', ...documents] = text.split('\n').filter((line) => line.trim() !== '');
   const [links, routes4, routes6] = documents.map((line): unknown => JSON.parse(line));
@@ -109,13 +126,15 @@ function readRoutes(family: 4 | 6, value: unknown): readonly LinkRoute[] {
     .map((found) => ({ ...found, family }));
 }
 
-/** Why an interface cannot be put on a bridge; `undefined` when it can. */
+/** Why an interface cannot be put on a bridge, and what to use instead; `undefined` when it can. */
 export function whyNotBridgeable(state: LinkState): string | undefined {
-  const fix = 'use a plugin that makes a veth pair, such as bridge or ptp';
-  if (['ipvlan', 'ipvtap', 'macvlan', 'macvtap'].includes(state.kind)) {
-    return `it made an interface of type ${state.kind}, which cannot carry a VM's frames over a bridge; ${fix}`;
+  const fix = 'use a plugin that makes a veth pair or a macvlan, such as bridge, ptp or macvlan';
+  if (['ipvlan', 'ipvtap', 'macvtap'].includes(state.kind)) {
+    return `it made an interface of type ${state.kind}, which cannot carry a VM's frames over a bridge: ${state.name}; ${fix}`;
   }
-  return state.linkType === 'ether' ? undefined : `it made an interface of type ${state.linkType}, not an Ethernet one; ${fix}`;
+  return state.linkType === 'ether'
+    ? undefined
+    : `it made an interface of type ${state.linkType}, not an Ethernet one: ${state.name}; ${fix}`;
 }
 
 /**

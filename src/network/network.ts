@@ -15,8 +15,9 @@ import { openCniDirectory } from './cni-directory.ts';
 import { collectGarbage } from './cni-gc.ts';
 import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
+import { watchDhcp } from './dhcp-watch.ts';
 import { makeDhcp } from './dhcp.ts';
-import { joinTap, makeTap, removeTap } from './joint.ts';
+import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
@@ -25,6 +26,7 @@ import { makeReleases } from './releases.ts';
 import { isLeftToBackground, release, tearDown } from './teardown.ts';
 
 export type { AttachRequest } from './attach-request.ts';
+export type { TapRequest } from './joint.ts';
 export { networkAnnotations } from './cni-capabilities.ts';
 
 /** How pod networks are made. */
@@ -35,6 +37,10 @@ export interface NetworkOptions {
   readonly stateDir: string;
   /** Directory of the DHCP servers' files, lost with a reboot; made 0700. */
   readonly runtimeDir: string;
+  /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs, from each VM's next start on; default true. */
+  readonly antiSpoofing?: boolean;
+  /** How often it is seen whether DHCP servers of running VMs are alive, milliseconds; default 1 000. */
+  readonly dhcpWatchMs?: number;
   readonly cni: {
     /** Where the node's network configuration is, `/etc/cni/net.d`. */
     readonly confDir: string;
@@ -71,23 +77,25 @@ export interface Network {
    * fails is tried again in the background; after three failures it is left there, and calls succeed. Errors: CNI_FAILED.
    */
   readonly detach: (sandboxId: string, signal: AbortSignal) => Promise<void>;
-  /** Makes the VM's tap in the host's namespace, owned by the VM's uid, down; a leftover of the same name is replaced. */
-  readonly makeTap: (tap: string, uid: number, signal: AbortSignal) => Promise<void>;
+  /** Makes the VM's taps in the host's namespace, owned by the VM's uid, down; leftovers of the same names are replaced. */
+  readonly makeTap: (request: TapRequest, signal: AbortSignal) => Promise<void>;
   /**
-   * Moves the tap into the pod's netns and on a bridge with the CNI's interface, whose address and MAC now belong to the guest, and
-   * starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
+   * Moves the VM's taps, named after the first, into the pod's netns and each on a bridge with the CNI's interface, whose address and MAC
+   * now belong to the guest, and starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
    * point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /** The process that serves a sandbox's network beside the VM (its DHCP server), as recorded; `undefined` for none. */
   readonly helperPid: (sandboxId: string) => number | undefined;
+  /** Tells of each sandbox whose helper has died and been replaced. The listener must return at once. Answers a function that unsubscribes. */
+  readonly onHelperReplaced: (listener: (sandboxId: string) => void) => () => void;
   /**
    * Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` where they cannot be had: no VM
    * is joined, or its network has no DHCP server (IPv6 alone).
    */
   readonly counters: (sandboxId: string) => Promise<readonly NicCounters[] | undefined>;
   /**
-   * Removes the tap from wherever it is; one that is gone is fine. Ends DHCP too, unless another tap has been joined meanwhile: that
+   * Removes the VM's taps from wherever they are; those that are gone are fine. Ends DHCP too, unless another tap has been joined meanwhile: that
    * of a newer VM. The CNI's interface stays on its bridge until `detach`.
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
@@ -109,7 +117,7 @@ export async function makeNetwork(
   options: NetworkOptions,
   deps: { readonly log: Log; readonly openRecords?: OpenRecords },
 ): Promise<Network> {
-  const { netnsDir, stateDir, runtimeDir, cni: cniOptions } = options;
+  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, cni: cniOptions } = options;
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
@@ -124,6 +132,7 @@ export async function makeNetwork(
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
   const cache = makeCniCache(cniOptions.cacheDir);
   const mutex = makeKeyedMutex();
+  const listeners = new Set<(sandboxId: string) => void>();
   const plugins = makeSharedLock();
   const closing = new AbortController();
   const releases = makeReleases(
@@ -141,11 +150,24 @@ export async function makeNetwork(
         ),
     },
   );
-  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, releases, log };
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, antiSpoofing, releases, log };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
     return await work();
+  }
+
+  const replaced = (sandboxId: string): void => listeners.forEach((listener) => listener(sandboxId));
+  const watch = watchDhcp({ periodMs: dhcpWatchMs, longestPauseMs: 60_000 }, { parts, underLock, replaced });
+
+  async function joinAndWatch(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    await joinTap(parts, sandboxId, tap, signal);
+    watch.begin(sandboxId);
+  }
+
+  async function removeUnwatched(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    if (records.get(sandboxId)?.joint?.tap === tap) watch.end(sandboxId);
+    await removeTap(parts, sandboxId, tap, signal);
   }
 
   /** As `underLock`, for ADD and DEL: GC runs beside neither (CNI specification, section 3). */
@@ -155,6 +177,7 @@ export async function makeNetwork(
 
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
     await recover(parts, live, async (sandboxId, work) => withPlugins(sandboxId, work, signal), signal);
+    for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
     void plugins.alone(async () => collectGarbage(parts, closing.signal)); // it may take long: calls that need plugins wait for it
   }
 
@@ -168,16 +191,22 @@ export async function makeNetwork(
       return record !== undefined && namespaces.isAlive(record.netnsPath);
     },
     detach: async (sandboxId, signal) => {
+      watch.end(sandboxId);
       if (isLeftToBackground(parts, sandboxId)) return; // its lock may be held by a plugin that hangs
       await withPlugins(sandboxId, async () => release(parts, sandboxId, signal), signal);
     },
     makeTap,
-    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinTap(parts, sandboxId, tap, signal), signal),
+    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
     helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
-    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeTap(parts, sandboxId, tap, signal), signal),
+    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal),
+    onHelperReplaced: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     recover: recoverAll,
     close: () => {
+      watch.close();
       closing.abort();
       releases.close();
       directory.close();

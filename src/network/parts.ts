@@ -16,6 +16,8 @@ export interface Parts {
   readonly cache: CniCache;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
+  /** Whether frames of guests are dropped whose sender is not theirs. */
+  readonly antiSpoofing: boolean;
   /** Tries again what could not be released. */
   readonly releases: Pick<Releases, 'later'>;
   readonly log: Log;

@@ -1,10 +1,10 @@
-import type { AttachmentRecord } from './attachment-record.ts';
+import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
 import { restoreLink } from './joint.ts';
-import { cidrsOf, linkStateProgram, parseLinkState, type LinkState } from './link-state.ts';
+import { cidrsOf, linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
 
 /**
- * Puts the CNI's interface back as ADD left it. Tried twice, since some plugins find what they have to remove by the addresses of the
+ * Puts the CNI's interfaces back as ADD left them. Tried twice, since some plugins find what they have to remove by the addresses of the
  * interface alone; what DEL does not need may be missing, with a warning. Throws what `restoreLink` does.
  */
 export async function putBack(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
@@ -20,16 +20,15 @@ export async function putBack(parts: Parts, record: AttachmentRecord, signal: Ab
   }
 }
 
-/** True for an interface that has the addresses that ADD gave it, and for one that is gone: a DEL before this one took it. */
-async function isFitForDel({ namespaces }: Parts, { netnsPath, added }: AttachmentRecord, signal: AbortSignal): Promise<boolean> {
-  if (!added) return true;
-  const command = { argv: ['sh', '-c', linkStateProgram, 'sh', added.link.name] as const };
-  const { exitCode, stdout } = await namespaces.tryRun(netnsPath, command, signal);
-  if (exitCode !== 0) return exitCode === 1;
+/** True for interfaces that have the addresses that ADD gave them, and for those that are gone: a DEL before this one took them. */
+async function isFitForDel({ namespaces }: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<boolean> {
+  const { exitCode, stdout } = await namespaces.tryRun(record.netnsPath, { argv: ['sh', '-c', linkStateProgram, 'sh'] }, signal);
+  if (exitCode !== 0) return false;
   const textOf = (state: LinkState): string =>
     cidrsOf(state)
       .map(({ address, prefixLength }) => `${address}/${prefixLength}`)
       .toSorted()
       .join();
-  return textOf(parseLinkState(stdout)) === textOf(added.link);
+  const found = new Map(parseLinkStates(stdout).map((state) => [state.name, textOf(state)]));
+  return nicsOf(record, '').every(({ link }) => (found.get(link.name) ?? textOf(link)) === textOf(link));
 }

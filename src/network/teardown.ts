@@ -1,7 +1,7 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { removeLink } from './joint.ts';
+import { removeTaps } from './joint.ts';
 import type { Parts } from './parts.ts';
 import { putBack } from './put-back.ts';
 import type { AddProgress } from './cni.ts';
@@ -38,7 +38,7 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   const isAlive = await namespaces.isAlive(netnsPath);
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
-    await step('remove the tap', async () => removeLink(parts, isAlive ? netnsPath : undefined, joint.tap, signal));
+    await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
     if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, signal));
   }
   if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures, signal);

@@ -9,10 +9,11 @@ import { requireHypervisor } from './create-container.ts';
 import { startFailed } from './exit.ts';
 import { leafLimits } from './limits.ts';
 import { dropReports, followReports } from './reports.ts';
+import { queuesOf } from './vm-design.ts';
 
 /**
- * StartContainer: tap, paused start, cgroup, network, resume. The order matters: the pid moves before guest memory is touched, and the
- * tap can only be handed over in the host's namespace. A failure makes the container EXITED (128, StartError).
+ * StartContainer: taps, paused start, cgroup, network, resume. The order matters: the pid moves before guest memory is touched, and the
+ * taps can only be handed over in the host's namespace. A failure makes the container EXITED (128, StartError).
  */
 export async function startContainer(context: PodsContext, id: string, signal: AbortSignal): Promise<void> {
   const { store, log } = context;
@@ -44,7 +45,7 @@ async function bringUp(
 ): Promise<void> {
   const { hypervisor, network, cgroups } = context;
   const { undo, signal } = run;
-  const { domainName, tap, uid } = container.vm;
+  const { domainName, tap, uid, vcpus } = container.vm;
   const parent = sandbox.config.cgroupParent;
   undo.add('undefine the domain', async (fresh) => hypervisor.undefine(domainName, fresh));
 
@@ -52,7 +53,7 @@ async function bringUp(
   undo.add('remove the tap', async (fresh) => network.removeTap(sandbox.id, tap, fresh));
   undo.add('close the log', async () => finishConsole(context, container.id));
   await Promise.all([
-    network.makeTap(tap, uid, signal),
+    network.makeTap({ tap, uid, queues: queuesOf(vcpus), count: network.attachment(sandbox.id)?.interfaces.length ?? 1 }, signal),
     cgroups.makeLeaf(parent, container.id, leafLimits(sandbox, container, context.options.sizing())),
     followConsole(context, container, signal),
   ]);

@@ -1,8 +1,7 @@
 import type { SeedRequest } from '../guest/guest.ts';
 import type { VmSpec } from '../hypervisor/hypervisor.ts';
 import { uuidFromId } from '../lib/ids.ts';
-import { domainNameOf, tapNameOf, type Container, type ContainerConfig } from '../model/container.ts';
-import { invalid } from '../model/errors.ts';
+import { domainNameOf, nthTap, tapNameOf, type Container, type ContainerConfig } from '../model/container.ts';
 import type { Image } from '../model/image.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import type { Sandbox } from '../model/sandbox.ts';
@@ -81,6 +80,11 @@ export function hostnameOf(sandbox: Sandbox): string {
   return sandbox.config.hostname || sandbox.config.metadata.name;
 }
 
+/** Queues of a VM's interfaces: one for each vCPU, up to what more of no longer helps and still costs interrupts and file descriptors. */
+export function queuesOf(vcpus: number): number {
+  return Math.min(vcpus, 8);
+}
+
 /** The domain that libvirt is asked for. */
 export function vmSpecOf(
   paths: VmPaths,
@@ -88,8 +92,6 @@ export function vmSpecOf(
   gid: number,
 ): VmSpec {
   const { container, sandbox, image, attachment } = parts;
-  const [nic] = attachment.interfaces;
-  if (!nic) throw invalid('network', 'the CNI result has no interface in the pod');
   const { metadata } = sandbox.config;
   return {
     name: container.vm.domainName,
@@ -110,7 +112,12 @@ export function vmSpecOf(
     gid,
     rootDisk: { path: paths.rootDisk, base: { path: image.path, format: image.format } },
     seedPath: paths.seed,
-    interfaces: [{ tap: container.vm.tap, mac: nic.mac, mtu: nic.mtu }],
+    interfaces: attachment.interfaces.map(({ mac, mtu }, index) => ({
+      tap: nthTap(container.vm.tap, index),
+      mac,
+      mtu,
+      queues: queuesOf(container.vm.vcpus),
+    })),
     console: { socketPath: paths.consoleSocket, logPath: paths.consoleLog },
     reportSocketPath: paths.reportSocket,
   };

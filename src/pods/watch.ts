@@ -2,6 +2,7 @@ import type { VmEvent } from '../hypervisor/hypervisor.ts';
 import { messageOf } from '../lib/errno.ts';
 import { useCaseTimeoutMs, type PodsContext } from './context.ts';
 import { recordEndLocked } from './end-of-vm.ts';
+import { placeHelpers } from './start-container.ts';
 
 /** Turns libvirt's events into records. */
 export interface Watch {
@@ -10,9 +11,9 @@ export interface Watch {
   readonly stop: () => Promise<void>;
 }
 
-/** Watches VMs: an end is recorded when libvirt tells it; after a gap in the events `reconcile` compares everything. */
+/** Watches VMs and what serves them: an end is recorded when libvirt tells it; after a gap in the events `reconcile` compares everything. */
 export function watchVms(context: PodsContext, reconcile: (signal: AbortSignal) => Promise<void>): Watch {
-  const { hypervisor, store, locks, log } = context;
+  const { hypervisor, network, store, locks, log } = context;
   const busy = new Set<Promise<void>>();
   let unsubscribe: (() => void)[] = [];
 
@@ -33,9 +34,18 @@ export function watchVms(context: PodsContext, reconcile: (signal: AbortSignal) 
     });
   }
 
+  function onHelperReplaced(sandboxId: string): void {
+    background('a helper process is not in its VM’s cgroup', async (signal) => {
+      using _lock = await locks.lock(sandboxId, signal);
+      const container = store.containersOf(sandboxId).find(({ state }) => state === 'RUNNING');
+      if (container) await placeHelpers(context, container);
+    });
+  }
+
   return {
     start: () => {
       unsubscribe = [
+        network.onHelperReplaced(onHelperReplaced),
         hypervisor.onEvent(onEvent),
         hypervisor.onReconnected(() => background('VMs could not be compared with their records', reconcile)),
       ];

@@ -79,7 +79,7 @@ export async function leasedAddresses({ dataDir, name }: PodNetwork): Promise<st
   return files.filter((file) => /^[0-9a-f.:]+$/.test(file));
 }
 
-/** What pods have left in the namespace: links other than the bridge (which the plugin keeps for the next pod), and packet filter rules. */
+/** What pods have left in the namespace: links other than bridges (which the plugin keeps for the next pod), and packet filter rules. */
 export async function networkLeftovers({ netnsPath, bridge }: PodNetwork): Promise<string[]> {
   const signal = AbortSignal.timeout(20_000);
   const inside = async (...argv: readonly string[]): Promise<string[]> => {
@@ -87,7 +87,7 @@ export async function networkLeftovers({ netnsPath, bridge }: PodNetwork): Promi
     return stdout.split('\n').map((line) => line.trim());
   };
   const [links, ...rules] = await Promise.all([inside('ip', '-o', 'link', 'show'), inside('iptables-save'), inside('ip6tables-save')]);
-  const ofPods = links.filter((line) => line !== '' && ![' lo:', ` ${bridge}:`].some((name) => line.includes(name)));
+  const ofPods = links.filter((line) => line !== '' && !new RegExp(`^[0-9]+: (lo|${bridge}[a-z]*):`).test(line));
   const ofPlugins = rules.flat().filter((line) => /^(-A|:CNI-)/.test(line));
   return [...ofPods.map((line) => `link ${line}`), ...ofPlugins.map((line) => `rule ${line}`)];
 }

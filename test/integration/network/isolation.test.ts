@@ -1,42 +1,72 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, run, soon } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, request, run, soon, type TestGuest, type TestNode } from './node.ts';
 
-it('keeps DHCP on the pod side of the CNI interface, both ways', async () => {
-  const node = makeNode();
-  node.configure([bridgePlugin(node)]);
-  const network = await node.open();
-  const wanted = request();
-  const attachment = await network.attach(wanted, soon());
-  const mac = attachment.interfaces[0]?.mac ?? '';
+/** A DHCP server that answers everybody, in a namespace. */
+async function startRogueServer(
+  node: TestNode,
+  where: { readonly netns: string; readonly link: string; readonly range: string },
+): Promise<void> {
+  const at = (name: string): string => join(node.dir, `rogue-${where.link}.${name}`);
+  writeFileSync(at('leases'), '');
+  const args = [
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    `--pid-file=${at('pid')}`,
+    '--port=0',
+    '--no-ping',
+    '--log-facility=/dev/null',
+  ];
+  const own = [`--dhcp-range=${where.range}`, `--dhcp-leasefile=${at('leases')}`, `--interface=${where.link}`];
+  const rogue = spawn('nsenter', [`--net=${where.netns}`, 'dnsmasq', ...args, ...own], { stdio: 'ignore' });
+  onTestFinished(() => void rogue.kill('SIGKILL'));
+  const listens = (): boolean => run('nsenter', `--net=${where.netns}`, 'cat', '/proc/net/udp').includes(':0043 ');
+  await waitFor(listens, { timeoutMs: 10_000, what: 'the other DHCP server' });
+}
 
-  // A client on the node's network, which has the very MAC that our server knows.
+/** A client on the node's network, beside the pods. */
+function makeStranger(node: TestNode, mac: string): TestGuest {
   const stranger = makeGuest(node, mac);
   run('ip', 'link', 'set', 'dev', stranger.tap, 'netns', node.netns);
   node.inside('ip', 'link', 'set', 'dev', stranger.tap, 'master', 'cni-test', 'up');
-  const impostor = makeGuest(node, '02:00:00:00:00:77');
-  await network.joinTap(wanted.sandboxId, impostor.tap, soon());
-  expect(stranger.dhcp()).toBeUndefined();
+  return stranger;
+}
 
-  // A server on the node's network, which would answer everybody.
-  const args = ['--keep-in-foreground', '--conf-file=/dev/null', `--pid-file=${join(node.dir, 'rogue.pid')}`, '--port=0', '--no-ping'];
-  const leases = join(node.dir, 'rogue.leases');
-  writeFileSync(leases, '');
-  const range = [
-    '--dhcp-range=10.213.7.100,10.213.7.200',
-    `--dhcp-leasefile=${leases}`,
-    '--interface=cni-test',
-    '--log-facility=/dev/null',
-  ];
-  const rogue = spawn('nsenter', [`--net=${node.netns}`, 'dnsmasq', ...args, ...range], { stdio: 'ignore' });
-  onTestFinished(() => void rogue.kill('SIGKILL'));
-  await waitFor(() => node.inside('cat', '/proc/net/udp').includes(':0043 '), { timeoutMs: 10_000, what: 'the other DHCP server' });
-  expect(stranger.dhcp()?.['ip']).toMatch(/^10\.213\.7\.1[0-9]{2}$/);
-  expect(impostor.dhcp()).toBeUndefined();
-  await network.detach(wanted.sandboxId, soon());
+describe('DHCP stays on the pod side of the CNI interface', () => {
+  it('a server on the node’s network gives the guest nothing, and hears nothing of it', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open(20_000, 60_000, { antiSpoofing: false }); // the filter at the tap would hide what this one does
+    const wanted = request();
+    const { interfaces } = await network.attach(wanted, soon());
+    // The very MAC that our server knows: it would be answered if it were heard.
+    const stranger = makeStranger(node, interfaces[0]?.mac ?? '');
+    const impostor = makeGuest(node, '02:00:00:00:00:77');
+    await network.joinTap(wanted.sandboxId, impostor.tap, soon());
+    expect(stranger.dhcp()).toBeUndefined();
+    await startRogueServer(node, { netns: node.netns, link: 'cni-test', range: '10.213.7.100,10.213.7.200' });
+    expect(stranger.dhcp()?.['ip']).toMatch(/^10\.213\.7\.1[0-9]{2}$/);
+    expect(impostor.dhcp()).toBeUndefined();
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('a server in the guest gives nobody else anything', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open(20_000, 60_000, { antiSpoofing: false });
+    const wanted = request();
+    const { interfaces } = await network.attach(wanted, soon());
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
+    await startRogueServer(node, { netns: guest.netns, link: 'g0', range: '10.213.7.100,10.213.7.200' });
+    const stranger = makeStranger(node, '02:00:00:00:00:78');
+    expect(stranger.dhcp()).toBeUndefined();
+    await network.detach(wanted.sandboxId, soon());
+  });
 });
 
 it('has no IPv6 of its own where the guest has', async () => {

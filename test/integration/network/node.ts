@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
 import { randomId } from '../../../src/lib/ids.ts';
-import { makeNetwork, type AttachRequest, type Network } from '../../../src/network/network.ts';
+import { makeNetwork, type AttachRequest, type Network, type NetworkOptions } from '../../../src/network/network.ts';
 import { waitFor } from '../../lib/wait.ts';
 
 /** Runs a program; throws with its stderr. */
@@ -46,7 +46,7 @@ export interface TestNode {
   readonly stateDir: string;
   readonly journal: string;
   /** Opens a network on the node's directories, as a daemon that starts; closed when the test ends. */
-  readonly open: (cniTimeoutMs?: number, retryMs?: number) => Promise<Network>;
+  readonly open: (cniTimeoutMs?: number, retryMs?: number, more?: Partial<NetworkOptions>) => Promise<Network>;
   readonly configure: (plugins: readonly object[], file?: string, cniVersion?: string) => void;
   readonly traces: () => Traces;
   readonly calls: () => readonly PluginCall[];
@@ -82,11 +82,12 @@ export function makeNode(): TestNode {
   run('unshare', `--net=${netns}`, 'ip', 'link', 'set', 'dev', 'lo', 'up');
   onTestFinished(() => cleanUp(dir, { netns, netnsDir, runtimeDir, journal }));
   for (const plugin of readdirSync('/usr/lib/cni')) script(join(binDir, plugin), `exec nsenter --net=${netns} /usr/lib/cni/${plugin}`);
+  script(join(binDir, 'several'), `exec ${process.execPath} ${join(import.meta.dirname, '..', '..', 'node', 'several-networks.ts')}`);
   script(join(binDir, 'double'), `exec ${process.execPath} ${join(import.meta.dirname, 'plugin-double.ts')}`);
   const modernPlugin = join(import.meta.dirname, '..', '..', 'node', 'modern-plugin.ts');
   script(join(binDir, 'modern'), `exec ${process.execPath} ${modernPlugin} ${join(binDir, 'bridge')} ${dir}`);
 
-  async function open(cniTimeoutMs = 20_000, retryMs = 60_000): Promise<Network> {
+  async function open(cniTimeoutMs = 20_000, retryMs = 60_000, more: Partial<NetworkOptions> = {}): Promise<Network> {
     const cni = {
       confDir,
       binDirs: ['/nonexistent', binDir],
@@ -95,7 +96,7 @@ export function makeNode(): TestNode {
       pollMs: 200,
       retryMs,
     };
-    const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni }, { log: silentLog });
+    const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni, ...more }, { log: silentLog });
     onTestFinished(network.close);
     return network;
   }
@@ -153,17 +154,18 @@ export function request(more: Partial<AttachRequest> = {}): AttachRequest {
 
 /** Stands for a VM: a namespace with an interface whose other end is in the host's, named as a tap would be. */
 export interface TestGuest {
+  readonly netns: string;
   readonly tap: string;
   readonly inside: (...argv: readonly [string, ...string[]]) => string;
   /** One try of DHCP: what the client was given, by its own names; `undefined` when nobody answered. Addresses and routes are set. */
   readonly dhcp: () => Readonly<Record<string, string>> | undefined;
 }
 
-/** Makes a guest whose interface has `mac`; removed when the test ends. */
-export function makeGuest(node: TestNode, mac: string): TestGuest {
+/** Makes a guest whose interface has `mac`; removed when the test ends. `name` is what its tap is called, if not by chance. */
+export function makeGuest(node: TestNode, mac: string, name?: string): TestGuest {
   const tag = randomBytes(4).toString('hex');
   const netns = join(node.dir, `guest-${tag}`);
-  const tap = `tg${tag}`;
+  const tap = name ?? `tg${tag}`;
   writeFileSync(netns, '');
   run('unshare', `--net=${netns}`, 'ip', 'link', 'set', 'dev', 'lo', 'up');
   onTestFinished(() => {
@@ -203,7 +205,7 @@ export function makeGuest(node: TestNode, mac: string): TestGuest {
         .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
     );
   };
-  return { tap, inside, dhcp };
+  return { netns, tap, inside, dhcp };
 }
 
 /** What a DHCP client's script does: classless routes instead of the router where there are any (RFC 3442). */
@@ -231,7 +233,7 @@ function linkNames(json: string): readonly string[] {
   const links = z.array(z.object({ ifname: z.string() })).parse(JSON.parse(json));
   return links
     .map(({ ifname }) => ifname)
-    .filter((name) => name !== 'cni-test') // the plugin leaves its bridge, as it does on a node
+    .filter((name) => !name.startsWith('cni-test')) // the plugin leaves its bridge, as it does on a node
     .toSorted();
 }
 

@@ -131,8 +131,9 @@ describe('a pod network of real plugins', () => {
     const wanted = request();
     const tap = `tg${wanted.sandboxId.slice(0, 8)}`;
     const { netnsPath } = await network.attach(wanted, soon());
-    await network.makeTap(tap, 4711, soon());
-    await network.makeTap(tap, 4712, soon());
+    const taps = { tap, count: 1, queues: 1 };
+    await network.makeTap({ ...taps, uid: 4711 }, soon());
+    await network.makeTap({ ...taps, uid: 4712 }, soon());
     const made = run('ip', '-details', 'link', 'show', 'dev', tap);
     expect(made).toContain('user 4712');
     expect(made).toContain('vnet_hdr on');
@@ -142,7 +143,7 @@ describe('a pod network of real plugins', () => {
     expect(run('nsenter', `--net=${netnsPath}`, 'ip', '-details', 'link', 'show', 'dev', tap)).toContain('master vmlet0');
     await network.removeTap(wanted.sandboxId, tap, soon());
     expect(() => run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
-    await network.makeTap(tap, 4713, soon());
+    await network.makeTap({ ...taps, uid: 4713 }, soon());
     await network.removeTap(wanted.sandboxId, tap, soon());
     expect(() => run('ip', 'link', 'show', 'dev', tap)).toThrow(/does not exist/);
     await network.detach(wanted.sandboxId, soon());

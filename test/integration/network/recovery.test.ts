@@ -43,6 +43,33 @@ describe('a daemon that starts again', () => {
     await network.detach(sandboxId, soon());
   });
 
+  it('starts one that dies while it runs again, with the same lease', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const { sandboxId, guest } = await runningPod(node);
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 });
+    await network.recover(new Map([[sandboxId, guest.tap]]), soon());
+    const replaced: string[] = [];
+    network.onHelperReplaced((id) => replaced.push(id));
+    for (let killed = 1; killed <= 3; killed++) {
+      process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+      await waitFor(() => replaced.length === killed, { timeoutMs: 10_000, what: 'another DHCP server' });
+      expect(guest.dhcp()).toMatchObject({ ip: '10.213.7.2', lease: '4294967295' });
+    }
+    expect(node.traces().processes).toHaveLength(1);
+
+    // Without a VM nothing is to be served.
+    await network.removeTap(sandboxId, guest.tap, soon());
+    const next = makeGuest(node, network.attachment(sandboxId)?.interfaces[0]?.mac ?? '');
+    await network.joinTap(sandboxId, next.tap, soon());
+    expect(replaced).toEqual([sandboxId, sandboxId, sandboxId]);
+    process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+    await waitFor(() => replaced.length === 4, { timeoutMs: 10_000, what: 'another DHCP server' });
+    expect(next.dhcp()?.['ip']).toBe('10.213.7.2');
+    await network.detach(sandboxId, soon());
+    expect(node.traces()).toMatchObject({ iptables: [], processes: [], namespaces: [], leases: [] });
+  });
+
   it('releases what is not alive, and touches nothing else', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);

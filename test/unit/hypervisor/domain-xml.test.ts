@@ -5,8 +5,8 @@ import type { VmSpec } from '../../../src/hypervisor/vm-spec.ts';
 import { expectGolden } from '../../lib/golden.ts';
 import { sampleIdentity } from './samples.ts';
 
-const tcg: HostFacts = { accelerator: 'qemu', emulator: '/usr/bin/qemu-system-x86_64', machine: 'pc-q35-7.2' };
-const kvm: HostFacts = { ...tcg, accelerator: 'kvm' };
+const tcg: HostFacts = { accelerator: 'qemu', emulator: '/usr/bin/qemu-system-x86_64', machine: 'pc-q35-7.2', vhostNet: false };
+const kvm: HostFacts = { ...tcg, accelerator: 'kvm', vhostNet: true };
 
 const spec: VmSpec = {
   name: 'vmlet-0123456789ab',
@@ -18,7 +18,7 @@ const spec: VmSpec = {
   gid: 106,
   rootDisk: { path: '/var/lib/vmlet/vms/0123456789ab/root.qcow2', base: { path: '/var/lib/vmlet/images/blobs/abc', format: 'qcow2' } },
   seedPath: '/var/lib/vmlet/vms/0123456789ab/seed.iso',
-  interfaces: [{ tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450 }],
+  interfaces: [{ tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450, queues: 2 }],
   reportSocketPath: '/run/vmlet/vms/0123456789ab/report.sock',
   console: { socketPath: '/run/vmlet/vms/0123456789ab/console.sock', logPath: '/var/lib/vmlet/vms/0123456789ab/console.log' },
 };
@@ -34,10 +34,21 @@ describe('domainXml', () => {
   });
 
   it('has eight free root ports, however many interfaces', () => {
-    const nic = spec.interfaces[0] ?? { tap: '', mac: '', mtu: 0 };
+    const [nic] = spec.interfaces;
+    if (!nic) throw new Error('a sample without an interface');
     const ports = (xml: string): number => xml.split('model="pcie-root-port"').length - 1;
     expect(ports(domainXml({ ...spec, interfaces: [nic, nic, nic] }, tcg, 'none')) - ports(domainXml(spec, tcg, 'none'))).toBe(2);
     expect(ports(domainXml({ ...spec, interfaces: [] }, tcg, 'none'))).toBe(5 + 8);
+  });
+
+  it('gives interfaces slots by their order alone, and leaves one queue unsaid', () => {
+    const [nic] = spec.interfaces;
+    if (!nic) throw new Error('a sample without an interface');
+    const xml = domainXml({ ...spec, interfaces: [nic, { ...nic, queues: 1 }, nic] }, tcg, 'none');
+    const slots = [...xml.matchAll(/<address type="pci" domain="0x0000" bus="(0x[0-9a-f]+)"/g)].map(([, bus]) => bus);
+    expect(slots).toEqual(['0x01', '0x02', '0x03']);
+    expect([...xml.matchAll(/<driver name="qemu" queues="2">/g)]).toHaveLength(2);
+    expect([...xml.matchAll(/<driver name="qemu">/g)]).toHaveLength(1);
   });
 
   it('escapes what a user wrote, and refuses what XML cannot carry, by the field’s name', () => {

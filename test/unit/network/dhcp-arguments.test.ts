@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dhcpMark, dnsmasqArguments, needsDhcp, type DhcpSubject } from '../../../src/network/dhcp-arguments.ts';
-import { dhcpFilter } from '../../../src/network/dhcp-filter.ts';
 import type { GuestInterface } from '../../../src/model/network.ts';
 import { expectGolden } from '../../lib/golden.ts';
 
@@ -17,7 +16,7 @@ const guest: GuestInterface = {
   ],
 };
 const subject: DhcpSubject = {
-  guest,
+  interfaces: [guest],
   dns: {
     servers: ['10.96.0.10', 'fd00:96::a', '10.96.0.11'],
     searches: ['shop.svc.cluster.local.', 'cluster.local', '.'],
@@ -26,10 +25,10 @@ const subject: DhcpSubject = {
   hostname: 'web-0',
 };
 const argumentsFor = (more: Partial<DhcpSubject> = {}): readonly string[] => dnsmasqArguments({ ...subject, ...more }, place) ?? [];
-const withRoutes = (routes: GuestInterface['routes']): readonly string[] => argumentsFor({ guest: { ...guest, routes } });
+const withRoutes = (routes: GuestInterface['routes']): readonly string[] => argumentsFor({ interfaces: [{ ...guest, routes }] });
 const valueOf = (args: readonly string[], option: string): readonly string[] | undefined => {
-  const found = args.map((arg) => /^--dhcp-option(?:-force)?=(.*)$/.exec(arg)?.[1]?.split(',') ?? []).find(([name]) => name === option);
-  return found?.slice(1);
+  const found = args.map((arg) => /^--dhcp-option(?:-force)?=(.*)$/.exec(arg)?.[1]?.split(',') ?? []).find(([, name]) => name === option);
+  return found?.slice(2);
 };
 
 describe('the arguments of dnsmasq', () => {
@@ -47,13 +46,31 @@ describe('the arguments of dnsmasq', () => {
         { destination: '10.96.0.0/12', gateway: '169.254.1.2' },
       ],
     };
-    const args = argumentsFor({ guest: routed, dns: { servers: [], searches: [], options: [] }, hostname: '' });
+    const args = argumentsFor({ interfaces: [routed], dns: { servers: [], searches: [], options: [] }, hostname: '' });
     expectGolden('network/dnsmasq-routed.txt', `${args.join('\n')}\n`);
+  });
+
+  it('for two interfaces: what is said on one bridge is not said on the other', () => {
+    const second: GuestInterface = {
+      name: 'net1',
+      mac: '0a:58:0a:32:00:09',
+      mtu: 1400,
+      addresses: [{ cidr: '10.50.0.9/16' }],
+      routes: [{ destination: '10.60.0.0/16', gateway: '10.50.0.1' }],
+    };
+    expectGolden('network/dnsmasq-two.txt', `${argumentsFor({ interfaces: [guest, second] }).join('\n')}\n`);
+  });
+
+  it('leave out an interface without an IPv4 address', () => {
+    const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
+    const args = argumentsFor({ interfaces: [six, { ...guest, mac: '0a:58:0a:32:00:09' }] });
+    expect(args.filter((arg) => arg.startsWith('--interface='))).toEqual(['--interface=vmlet1']);
+    expect(args.filter((arg) => arg.startsWith('--dhcp-host='))).toEqual(['--dhcp-host=0a:58:0a:32:00:09,set:nic1,10.244.1.7,infinite']);
   });
 
   it('are none without an IPv4 address', () => {
     const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
-    expect(dnsmasqArguments({ ...subject, guest: six }, place)).toBeUndefined();
+    expect(dnsmasqArguments({ ...subject, interfaces: [six] }, place)).toBeUndefined();
     const attachment = { sandboxId: 'id', netnsPath: '/n', ips: [], dns: subject.dns };
     expect(needsDhcp({ ...attachment, interfaces: [six] })).toBe(false);
     expect(needsDhcp({ ...attachment, interfaces: [six, guest] })).toBe(true);
@@ -68,7 +85,7 @@ describe('the arguments of dnsmasq', () => {
 describe('the router', () => {
   it('is sent as none, not as dnsmasq’s own address, where there is no default route', () => {
     const args = withRoutes([]);
-    expect(args).toContain('--dhcp-option=option:router');
+    expect(args).toContain('--dhcp-option=tag:nic0,option:router');
     expect(valueOf(args, 'option:classless-static-route')).toBeUndefined();
   });
 
@@ -124,7 +141,7 @@ describe('what an option cannot hold', () => {
         (routes, searches, servers) => {
           const dns = { servers, searches, options: [] };
           const told = routes.map(({ destination, gateway }) => ({ destination, ...(gateway === undefined ? {} : { gateway }) }));
-          const args = argumentsFor({ guest: { ...guest, routes: told }, dns });
+          const args = argumentsFor({ interfaces: [{ ...guest, routes: told }], dns });
           const classless = (valueOf(args, 'option:classless-static-route') ?? []).filter((_, index) => index % 2 === 0);
           const bytes = classless.reduce((sum, destination) => sum + 5 + Math.ceil(Number(destination.split('/')[1]) / 8), 0);
           expect(bytes).toBeLessThanOrEqual(255);
@@ -135,8 +152,4 @@ describe('what an option cannot hold', () => {
       ),
     );
   });
-});
-
-it('the filter drops address configuration both ways on the CNI’s port', () => {
-  expectGolden('network/dhcp-filter.nft', dhcpFilter('eth0'));
 });

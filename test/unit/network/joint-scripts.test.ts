@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
+  forwardingScript,
   joinProgram,
   joinScript,
   randomMac,
@@ -20,9 +21,9 @@ const macs = { bridge: '02:00:00:00:00:0b', port: '02:00:00:00:00:0c' };
 
 describe.each(['bridge', 'ptp', 'calico'])('for an interface of %s', (plugin) => {
   const state = stateOf(plugin);
-  it('the join', () => expectGolden(`network/join-${plugin}.txt`, joinScript(state, 'vmlet-0123', macs)));
+  it('the join', () => expectGolden(`network/join-${plugin}.txt`, joinScript({ index: 0, link: state, tap: 'vmlet-0123' }, macs)));
   it('the return', () => {
-    expectGolden(`network/restore-${plugin}.txt`, `# ${restoreArguments(state).join(' ')}\n${restoreScript(state)}`);
+    expectGolden(`network/restore-${plugin}.txt`, `# ${restoreArguments(state, 0).join(' ')}\n${restoreScript(state)}`);
   });
 });
 
@@ -33,12 +34,19 @@ it('the programs around them', () => {
 
 it('takes an interface down where it cannot change its MAC while up', () => {
   const physical = { ...stateOf('calico'), kind: '' };
-  const lines = joinScript(physical, 'vmlet-0123', macs).split('\n');
+  const lines = joinScript({ index: 0, link: physical, tap: 'vmlet-0123' }, macs).split('\n');
   const [down, address] = ['link set dev eth0 down', `link set dev eth0 address ${macs.port}`].map((line) => lines.indexOf(line));
   expect(down).toBeGreaterThan(0);
   expect(address).toBe((down ?? 0) + 1);
-  expect(restoreArguments(physical)).toEqual(['eth0', 'ee:ee:ee:00:00:05', '1440', '0', 'down']);
-  expect(restoreArguments({ ...physical, kind: 'veth', ipv6Disabled: true })).toEqual(['eth0', 'ee:ee:ee:00:00:05', '1440', '1', '']);
+  expect(restoreArguments(physical, 0)).toEqual(['eth0', 'ee:ee:ee:00:00:05', '1440', '0', 'down', 'vmlet0']);
+  expect(restoreArguments({ ...physical, kind: 'veth', ipv6Disabled: true }, 3)).toEqual([
+    'eth0',
+    'ee:ee:ee:00:00:05',
+    '1440',
+    '1',
+    '',
+    'vmlet3',
+  ]);
 });
 
 it('puts back what is rare too', () => {
@@ -69,9 +77,27 @@ it('puts back what is rare too', () => {
 });
 
 it('the tap, and the next VM’s', () => {
-  expect(tapScript('vmlet-0123', 100_001, false)).toBe('tuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n');
-  expect(tapScript('vmlet-0123', 100_001, true)).toBe('link del dev vmlet-0123\ntuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n');
-  expect(rejoinScript(stateOf('bridge'), 'vmlet-0124')).toBe('link set dev vmlet-0124 mtu 1400 master vmlet0 up\n');
+  const one = { names: ['vmlet-0123'], uid: 100_001, queues: 1, leftovers: [] };
+  expect(tapScript(one)).toBe('tuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n');
+  expect(tapScript({ ...one, leftovers: ['vmlet-0123'] })).toBe(
+    'link del dev vmlet-0123\ntuntap add dev vmlet-0123 mode tap user 100001 vnet_hdr\n',
+  );
+  expect(tapScript({ ...one, names: ['vmlet-0123', 'vmlet-01231'], queues: 4 })).toBe(
+    ['vmlet-0123', 'vmlet-01231'].map((name) => `tuntap add dev ${name} mode tap user 100001 vnet_hdr multi_queue\n`).join(''),
+  );
+  expect(rejoinScript({ index: 2, link: stateOf('bridge'), tap: 'vmlet-0124' })).toBe(
+    'link set dev vmlet-0124 mtu 1400 master vmlet2 up\n',
+  );
+});
+
+it('leaves a macvlan its MAC, and has the bridge send what comes for it to the guest', () => {
+  const link = { ...stateOf('bridge'), kind: 'macvlan' };
+  const nic = { index: 1, link, tap: 'vmlet-01231' };
+  const script = joinScript(nic, macs);
+  expect(script).not.toContain(macs.port);
+  expect(script).not.toContain('down');
+  expect(forwardingScript([{ ...nic, link: stateOf('ptp') }, nic])).toBe(`fdb replace ${link.mac} dev vmlet-01231 master static\n`);
+  expect(forwardingScript([{ ...nic, link: stateOf('ptp') }])).toBe('');
 });
 
 it('makes up MACs that are local, unicast and not the same', () => {

@@ -7,6 +7,7 @@ import {
   guestInterface,
   linkStateSchema,
   parseLinkState,
+  parseLinkStates,
   whyNotBridgeable,
   type LinkState,
 } from '../../../src/network/link-state.ts';
@@ -177,15 +178,29 @@ describe('whyNotBridgeable', () => {
     ['tun', 'ether', undefined],
     ['ipvlan', 'ether', 'it made an interface of type ipvlan'],
     ['ipvtap', 'ether', 'it made an interface of type ipvtap'],
-    ['macvlan', 'ether', 'it made an interface of type macvlan'],
+    ['macvlan', 'ether', undefined],
     ['macvtap', 'ether', 'it made an interface of type macvtap'],
-    ['tun', 'none', 'it made an interface of type none, not an Ethernet one'],
-    ['', 'infiniband', 'it made an interface of type infiniband, not an Ethernet one'],
+    ['tun', 'none', 'it made an interface of type none, not an Ethernet one: eth0'],
+    ['', 'infiniband', 'it made an interface of type infiniband, not an Ethernet one: eth0'],
   ])('of kind "%s" and type %s: %s', (kind, linkType, expected) => {
     const why = whyNotBridgeable({ ...stateOf('bridge'), kind, linkType });
     expect(why?.split(/; |, which/)[0]).toBe(expected);
     expect(why === undefined || why.includes('use a plugin that makes a veth pair')).toBe(true);
   });
+});
+
+it('reads several interfaces in the order in which they were made', () => {
+  const text = [
+    told({ link: { ifname: 'net1', ifindex: 7 } }),
+    told({ link: { ifname: 'eth0', ifindex: 3 }, disabled: '1' }),
+    told({ link: { ifname: 'net0', ifindex: 5 } }),
+  ].join('\n\n');
+  expect(parseLinkStates(text).map(({ name, ipv6Disabled }) => [name, ipv6Disabled])).toEqual([
+    ['eth0', true],
+    ['net0', false],
+    ['net1', false],
+  ]);
+  expect(parseLinkStates('')).toEqual([]);
 });
 
 it('takes a point-to-point address by its other end', () => {

@@ -199,6 +199,7 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       makeTap: async () => called('makeTap'),
       joinTap: async () => called('joinTap'),
       helperPid: () => 77,
+      onHelperReplaced: () => () => undefined,
       counters: async () => undefined,
       removeTap: async () => called('removeTap'),
       recover: async (live) => called('recover network', [...live.keys()].join(',')),
