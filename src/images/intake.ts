@@ -105,11 +105,17 @@ export function makeIntake(options: IntakeOptions, deps: IntakeDeps): Intake {
     signal: AbortSignal,
   ): Promise<Fetched | undefined> {
     let found: Fetched | undefined;
+    const withoutDisk = new Set<string>();
     for (const part of wanted.parts) {
+      const key = JSON.stringify([part.partialKey, part.wrapping]);
+      if (withoutDisk.has(key)) continue; // builders repeat an empty layer
       const request = { text, part, blobDigest: blobDigestOf(wanted, part), unlessCurrent: known?.validators };
       const result = left.use(await fetchPart(request, signal));
       if (result.kind === 'unchanged') return undefined;
-      if (!result.disk) continue;
+      if (!result.disk) {
+        withoutDisk.add(key);
+        continue;
+      }
       if (found) throw new Refusal('two-disks', 'more than one layer holds a disk; a containerDisk has one regular file under disk/');
       found = { disk: { ...result.disk, format: part.format }, validators: result.validators };
     }

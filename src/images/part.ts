@@ -32,7 +32,11 @@ export type FetchedPart =
       readonly disk: { readonly file: string; readonly digested: Digested } | undefined;
     } & AsyncDisposable);
 
-/** Brings a blob and unpacks the disk in it, into the ingest directory. On failure nothing is left, but when the daemon ends: then it is taken up later. */
+/**
+ * Brings a blob and unpacks the disk in it, into the ingest directory. On failure nothing is left, but when the daemon ends: then it is taken up later.
+ * INVARIANT: what was unpacked does not keep its blob: who brings several layers has one at a time, so that two pulls of the same layers in another
+ * order, or of one layer twice, never wait for each other.
+ */
 export type FetchPart = (request: PartRequest, signal: AbortSignal) => Promise<FetchedPart>;
 
 /** Bounds of one download. Sizes in bytes. */
@@ -63,19 +67,21 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
   const { partials, reserve, isClosing, hooks, log } = deps;
 
   return async ({ text, part, blobDigest, unlessCurrent }, signal) => {
-    await using undo = new AsyncDisposableStack();
-    const partial = undo.use(await partials.open(part.partialKey, signal));
+    await using left = new AsyncDisposableStack();
+    await using meanwhile = new AsyncDisposableStack();
+    const bare = isBare(part.wrapping);
+    const holder = bare ? left : meanwhile;
+    const partial = holder.use(await partials.open(part.partialKey, signal));
     const isKept = (): boolean => signal.aborted && isClosing(signal.reason);
-    undo.defer(async () => {
+    holder.defer(async () => {
       const isOfUse = isKept() && (await partial.readJournal()) !== undefined;
       if (!isOfUse) await partial.discard();
     });
-    const bare = isBare(part.wrapping);
     let diskFile = partial.path;
     const startFollower = (): Follower => {
       if (!bare) diskFile = join(ingestDir, `${randomId()}.disk`); // another one for each beginning
       const unpacked = diskFile;
-      if (!bare) undo.defer(async () => rm(unpacked, { force: true }));
+      if (!bare) left.defer(async () => rm(unpacked, { force: true }));
       return followBlob({ blobFile: partial.path, diskFile, wrapping: part.wrapping, maxDiskBytes: bounds.maxBytes }, signal);
     };
     using pending = countPending(hooks);
@@ -97,7 +103,8 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
       },
       signal,
     );
-    const ends = undo.move();
+    await meanwhile.disposeAsync();
+    const ends = left.move();
     const dispose = async (): Promise<void> => ends.disposeAsync();
     if (fetched.kind === 'unchanged') return { kind: 'unchanged', [Symbol.asyncDispose]: dispose };
     const { disk: digested } = fetched.followed;

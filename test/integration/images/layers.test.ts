@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest';
+import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
+import { digestOf, hostArchitecture, mediaTypes } from '../../lib/push-image.ts';
+import { newQcow2 } from '../../lib/qcow2.ts';
+import { hostsDirOf } from '../../lib/registry-hosts.ts';
+import { startDouble, type RegistryDouble } from '../../lib/registry-double.ts';
+import { layerOf, tarOf } from '../../lib/tar.ts';
+import { tempDir } from '../../lib/temp.ts';
+import { join } from 'node:path';
+
+/** Lets a double answer containerDisks `vms/<name>:v1` of these layers. */
+function serveLayers(double: RegistryDouble, name: string, layers: readonly Buffer[]): void {
+  const config = Buffer.from(JSON.stringify({ os: 'linux', architecture: hostArchitecture }));
+  const describe = (mediaType: string, blob: Buffer) => ({ mediaType, digest: digestOf(blob), size: blob.length });
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      config: describe(mediaTypes.config, config),
+      layers: layers.map((layer) => describe(mediaTypes.tar, layer)),
+    }),
+  );
+  double.answer(`/v2/vms/${name}/manifests/v1`, (_request, response) =>
+    response.setHeader('content-type', mediaTypes.manifest).end(manifest),
+  );
+  for (const blob of [config, ...layers]) {
+    double.answer(`/v2/vms/${name}/blobs/${digestOf(blob)}`, (_request, response) => response.end(blob));
+  }
+}
+
+function hostsFor({ host, url }: RegistryDouble): string {
+  return hostsDirOf({ [`${host.replace(':', '_')}_/hosts.toml`]: `server = "${url}"\n` });
+}
+
+describe('layers that are wanted twice', () => {
+  test('an empty layer that stands twice in a manifest is brought once', async () => {
+    const double = await startDouble();
+    const [empty, disk] = [tarOf(), layerOf(newQcow2())];
+    serveLayers(double, 'twice', [empty, disk, empty]);
+    const images = await openImages({ registryHostsDir: hostsFor(double) });
+    const image = await images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(20_000));
+    expect(image.repoTags).toEqual([`${double.host}/vms/twice:v1`]);
+    expect(double.requests.filter(({ path }) => path.endsWith(digestOf(empty)))).toHaveLength(1);
+  });
+
+  test('a layer with a disk that stands twice makes two disks', async () => {
+    const double = await startDouble();
+    const disk = layerOf(newQcow2());
+    serveLayers(double, 'twice', [disk, disk]);
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, registryHostsDir: hostsFor(double) });
+    await expect(images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(20_000))).rejects.toMatchObject({
+      facts: { code: 'IMAGE_REFUSED', rule: 'two-disks' },
+    });
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+
+  test('two images with the same layers in another order do not wait for each other', async () => {
+    const double = await startDouble();
+    const layers = [layerOf(newQcow2('16M')), layerOf(newQcow2('32M'))];
+    serveLayers(double, 'one', layers);
+    serveLayers(double, 'other', layers.toReversed());
+    const images = await openImages({ registryHostsDir: hostsFor(double) });
+    const pulls = ['one', 'other'].map(async (name) =>
+      images.pull({ reference: `${double.host}/vms/${name}:v1` }, AbortSignal.timeout(20_000)),
+    );
+    for (const ended of await Promise.allSettled(pulls)) {
+      expect(ended).toMatchObject({ status: 'rejected', reason: { facts: { code: 'IMAGE_REFUSED', rule: 'two-disks' } } });
+    }
+  });
+});
