@@ -11,7 +11,7 @@ import { parseReference, type Reference } from './reference.ts';
 import type { OpenRegistry, RegistryAuth } from './registry/registry.ts';
 import type { OpenSource } from './sources/open-source.ts';
 import type { OriginOf } from './sources/origin.ts';
-import { imageIdOf } from './store/image-record.ts';
+import { digestOfText, imageIdOf } from './store/image-record.ts';
 import type { Store } from './store/store.ts';
 import { wantedOfFile, wantedOfLayers, type Wanted } from './wanted.ts';
 
@@ -56,6 +56,19 @@ interface Found {
   readonly manifestDigest: string | undefined;
   /** What the parts are had through: the download holds them too, for whoever began it may leave before the others. */
   readonly connections: SharedDisposable;
+  /** Digest of what decides whether the parts can be had: who has another way may succeed where this one failed. */
+  readonly way: string;
+}
+
+/** A download's failure, with the way on which it failed. Does not leave this file. */
+class FailedWay extends Error {
+  override readonly name = 'FailedWay';
+  readonly way: string;
+
+  constructor(way: string, cause: unknown) {
+    super('a download failed', { cause });
+    this.way = way;
+  }
 }
 
 /** Makes the pulls. One download of a content at a time, whatever the names that lead to it. */
@@ -69,20 +82,21 @@ export function makePulls(deps: PullDeps): Pulls {
     try {
       const reference = parseReference(text);
       const origin = originOf(reference);
+      const way = digestOfText(JSON.stringify([reference.name, auth ?? {}]));
       if (origin.kind === 'registry') {
         const registry = openRegistry(auth);
         const connections = shareDisposable(registry);
         using _mine = connections.hold();
         const resolved = await registry.resolve(origin.reference, signal);
         const wanted = wantedOfLayers(resolved);
-        return await have({ reference, wanted, manifestDigest: resolved.digest, connections }, text, signal);
+        return await have({ reference, wanted, manifestDigest: resolved.digest, connections, way }, text, signal);
       }
       await checkUnsigned(reference.name);
       const opened = openSource(origin);
       const connections = shareDisposable(opened);
       using _mine = connections.hold();
       const wanted = wantedOfFile(origin, opened.source);
-      return await have({ reference, wanted, manifestDigest: undefined, connections }, text, signal);
+      return await have({ reference, wanted, manifestDigest: undefined, connections, way }, text, signal);
     } catch (error) {
       throw toVmletError(error, text, store.layout.root);
     }
@@ -112,12 +126,32 @@ export function makePulls(deps: PullDeps): Pulls {
 
   async function fetchAndName(found: Found, text: string, signal: AbortSignal): Promise<Image> {
     const { reference, wanted, manifestDigest } = found;
-    const key = wanted.content ?? wanted.origin ?? '';
     for (;;) {
-      const taken = await flights.run(key, async (inner) => fetch(found, text, inner), signal);
+      const taken = await fetchOrJoin(found, text, signal);
+      if (!taken) continue;
       const image = await store.tie(taken.image.id, tiesOf(reference, wanted, { ...taken, digest: manifestDigest ?? taken.diskDigest }));
       if (image) return image; // else it was removed between its arrival and here
       signal.throwIfAborted();
+    }
+  }
+
+  /** Nothing where a download failed that was joined and had another way: a registry that lies, or wants other credentials, is not ours. */
+  async function fetchOrJoin(found: Found, text: string, signal: AbortSignal): Promise<Taken | undefined> {
+    const { wanted, way } = found;
+    const work = async (inner: AbortSignal): Promise<Taken> => {
+      try {
+        return await fetch(found, text, inner);
+      } catch (error) {
+        throw new FailedWay(way, error);
+      }
+    };
+    try {
+      return await flights.run(wanted.content ?? wanted.origin ?? '', work, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof FailedWay)) throw error;
+      if (error.way !== way) return undefined;
+      throw error.cause;
     }
   }
 

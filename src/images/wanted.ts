@@ -51,13 +51,22 @@ export function wantedOfFile(origin: HttpOrigin | FileOrigin, source: BlobSource
   const { format, compression, digest } = origin;
   const wrapping: Wrapping = { compression, archive: 'none' };
   const address = origin.kind === 'http' ? origin.url.href : origin.path;
-  const key = digestOfText(JSON.stringify([address, format, compression, digest ?? '']));
+  const key = digestOfText(JSON.stringify([address, format, compression, digest ?? '', ...trustOf(origin)]));
   return {
     parts: [{ source, wrapping, format, expected: undefined, partialKey: hexOf(key) }],
     diskDigest: digest,
     content: digest === undefined ? undefined : digestOfText(JSON.stringify(['disk', digest, format])),
     origin: key,
   };
+}
+
+/** By what a server is believed to be who it is: bytes that came without a look at its certificate are none of those that came with one. */
+function trustOf(origin: HttpOrigin | FileOrigin): readonly unknown[] {
+  if (origin.kind === 'file') return [];
+  const { tls, proxy } = origin.transport;
+  const { ca, serverName, skipVerify } = tls;
+  const isUsual = ca === undefined && serverName === undefined && skipVerify !== true && proxy === undefined;
+  return isUsual ? [] : [ca ?? [], serverName ?? '', skipVerify === true, proxy ?? ''];
 }
 
 /** Digest that the blob itself must have: a manifest's, or the disk's where the blob is the disk. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
 import { digestOf, hostArchitecture, mediaTypes } from '../../lib/push-image.ts';
@@ -6,7 +7,7 @@ import { hostsDirOf } from '../../lib/registry-hosts.ts';
 import { startDouble, type RegistryDouble } from '../../lib/registry-double.ts';
 import { layerOf, tarOf } from '../../lib/tar.ts';
 import { tempDir } from '../../lib/temp.ts';
-import { join } from 'node:path';
+import { waitFor } from '../../lib/wait.ts';
 
 /** Lets a double answer containerDisks `vms/<name>:v1` of these layers. */
 function serveLayers(double: RegistryDouble, name: string, layers: readonly Buffer[]): void {
@@ -28,8 +29,8 @@ function serveLayers(double: RegistryDouble, name: string, layers: readonly Buff
   }
 }
 
-function hostsFor({ host, url }: RegistryDouble): string {
-  return hostsDirOf({ [`${host.replace(':', '_')}_/hosts.toml`]: `server = "${url}"\n` });
+function hostsFor(...doubles: readonly RegistryDouble[]): string {
+  return hostsDirOf(Object.fromEntries(doubles.map(({ host, url }) => [`${host.replace(':', '_')}_/hosts.toml`, `server = "${url}"\n`])));
 }
 
 describe('layers that are wanted twice', () => {
@@ -67,5 +68,32 @@ describe('layers that are wanted twice', () => {
     for (const ended of await Promise.allSettled(pulls)) {
       expect(ended).toMatchObject({ status: 'rejected', reason: { facts: { code: 'IMAGE_REFUSED', rule: 'two-disks' } } });
     }
+  });
+});
+
+describe('a download that others have joined', () => {
+  test('and that fails on its way does not fail those who have another', async () => {
+    const [liar, honest] = [await startDouble(), await startDouble()];
+    const disk = layerOf(newQcow2());
+    for (const double of [liar, honest]) serveLayers(double, 'one', [disk]);
+    const gate = Promise.withResolvers<void>();
+    const path = `/v2/vms/one/blobs/${digestOf(disk)}`;
+    liar.answer(path, (_request, response) => void gate.promise.then(() => response.end(Buffer.alloc(disk.length, 1))));
+    const storeDir = join(tempDir(), 'images');
+    const images = await openImages({ storeDir, registryHostsDir: hostsFor(liar, honest) });
+    const signal = AbortSignal.timeout(20_000);
+    const pulls = [images.pull({ reference: `${liar.host}/vms/one:v1` }, signal)];
+    await waitFor(() => liar.requests.some((each) => each.path === path), { timeoutMs: 10_000, what: 'request of the blob' });
+    pulls.push(
+      images.pull({ reference: `${liar.host}/vms/one:v1` }, signal),
+      images.pull({ reference: `${honest.host}/vms/one:v1` }, signal),
+    );
+    await waitFor(() => honest.requests.length >= 2, { timeoutMs: 10_000, what: 'the other manifest' });
+    const ended = Promise.allSettled(pulls);
+    gate.resolve();
+    const [first, again, other] = await ended;
+    for (const failed of [first, again]) expect(failed).toMatchObject({ status: 'rejected' });
+    expect(liar.requests.filter((each) => each.path === path)).toHaveLength(1);
+    expect(other).toMatchObject({ status: 'fulfilled', value: { repoTags: [`${honest.host}/vms/one:v1`] } });
   });
 });

@@ -74,10 +74,19 @@ describe('what a mapping wants', () => {
       httpOrigin({ format: 'raw' }),
       httpOrigin({ compression: 'gzip' }),
       httpOrigin({ digest: digest('1') }),
+      httpOrigin({ transport: { ...plainTransport, tls: { skipVerify: true } } }),
+      httpOrigin({ transport: { ...plainTransport, tls: { serverName: 'other.example' } } }),
+      httpOrigin({ transport: { ...plainTransport, tls: { ca: ['PEM'] } } }),
+      httpOrigin({ transport: { ...plainTransport, proxy: 'http://proxy.example:3128' } }),
       file,
     ].map((origin) => wantedOfFile(origin, source).parts[0]?.partialKey);
     expect(new Set(keys).size).toBe(keys.length);
     expect(keys.every((key) => /^[0-9a-f]{64}$/.test(key ?? ''))).toBe(true);
+  });
+
+  test('of servers that are believed in the same way has one origin', () => {
+    const transport = { ...plainTransport, connectTimeoutMs: 1, tls: { skipVerify: false } };
+    expect(wantedOfFile(httpOrigin({ transport }), source).origin).toBe(wantedOfFile(httpOrigin(), source).origin);
   });
 
   test('a blob has the disk’s digest only where it is the disk', () => {
