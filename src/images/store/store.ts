@@ -38,7 +38,7 @@ export interface Store {
   readonly usable: (imageId: string) => Image | undefined;
   /** The usable image that came out of a content (see `ContentRecord`); `undefined` when it is not known. */
   readonly ofContent: (content: string) => Image | undefined;
-  /** Moves a judged file from ingest into the store and ties names and contents to it; a disk that is there already stays. All or nothing. */
+  /** Moves a judged file from ingest into the store and ties names and contents to it; a sound disk that is there already stays. All or nothing. */
   readonly add: (disk: JudgedDisk, record: ImageRecord, tiesOf: (imageId: string) => Ties) => Promise<Image>;
   /** Lets names and contents lead to an image, away from others. `undefined` when the image is gone. */
   readonly tie: (imageId: string, ties: Ties) => Promise<Image | undefined>;
@@ -144,21 +144,35 @@ export async function openStore(dir: string, deps: StoreDeps): Promise<Store> {
     return image;
   }
 
-  async function addLocked(imageId: string, disk: JudgedDisk, add: { record: ImageRecord; ties: Ties }): Promise<void> {
-    const isThere = images.get(hexOf(imageId)) !== undefined;
-    if (isThere) await rm(disk.file, { force: true });
+  /** Whether what lies there is what was judged, and passed: a disk that went bad since is not the one that a verdict on other bytes is about. */
+  function isSound(imageId: string): boolean {
+    if (images.get(hexOf(imageId)) === undefined || isRefused(imageId)) return false;
     try {
-      if (!isThere) {
+      seals.check(imageId);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async function addLocked(imageId: string, disk: JudgedDisk, add: { record: ImageRecord; ties: Ties }): Promise<Image> {
+    const wasThere = images.get(hexOf(imageId)) !== undefined;
+    const stays = isSound(imageId);
+    if (stays) await rm(disk.file, { force: true });
+    try {
+      if (!stays) {
         const judged = await identityOf(disk.handle);
-        await rename(disk.file, pathOf(imageId));
+        await rename(disk.file, pathOf(imageId)); // VMs that run on a disk that is replaced have it open
         await syncDirectory(layout.blobs);
         await seals.seal(imageId, judged);
         allocatedBytes.set(hexOf(imageId), (await sizesOf(pathOf(imageId)))?.allocated ?? add.record.sizeBytes);
       }
       await images.put(hexOf(imageId), add.record);
       await putTies(imageId, add.ties);
+      changed();
+      return imageOrThrow(imageId); // here, for whoever waits for the lock may remove it
     } catch (error) {
-      if (!isThere) await forget(imageId);
+      if (!wasThere) await forget(imageId);
       throw error;
     }
   }
@@ -174,8 +188,7 @@ export async function openStore(dir: string, deps: StoreDeps): Promise<Store> {
     },
     add: async (disk, record, tiesOf) => {
       const imageId = imageIdOf(record.format, record.digest);
-      await underLock(imageId, async () => addLocked(imageId, disk, { record, ties: tiesOf(imageId) }));
-      return imageOrThrow(imageId);
+      return underLock(imageId, async () => addLocked(imageId, disk, { record, ties: tiesOf(imageId) }));
     },
     tie: async (imageId, ties) => {
       await underLock(imageId, async () => {

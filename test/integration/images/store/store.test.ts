@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Image } from '../../../../src/model/image.ts';
@@ -75,6 +75,17 @@ describe('removal', () => {
   });
 });
 
+test('a disk that was changed meanwhile is replaced when it is pulled again', async () => {
+  const { sources } = await diskServer({ disk: '16M' });
+  const images = await openImages({ sources });
+  const image = await images.pull({ reference: 'disk' }, signal);
+  const good = readFileSync(image.path);
+  writeFileSync(image.path, Buffer.alloc(good.length, 1));
+  expect(() => images.hold(image.id, 'c1')).toThrow(/not the one that was inspected/);
+  await images.pull({ reference: 'disk' }, signal);
+  expect(readFileSync(images.hold(image.id, 'c1').path).equals(good)).toBe(true);
+});
+
 describe('a start', () => {
   async function filledStore(): Promise<{ storeDir: string; image: Image; other: Image }> {
     const { sources } = await diskServer({ disk: '16M', other: '32M' });
@@ -142,6 +153,21 @@ describe('a start', () => {
     await images.close();
     const mild = await openImages({ storeDir });
     expect(mild.find('other')).toBeDefined();
+  });
+
+  test('pulls a disk that went bad and is refused anew, and keeps the good bytes', async () => {
+    const { sources } = await diskServer({ disk: '16M' });
+    const storeDir = join(tempDir(), 'images');
+    const first = await openImages({ storeDir, sources });
+    const image = await first.pull({ reference: 'disk' }, signal);
+    await first.close();
+    const good = readFileSync(image.path);
+    writeFileSync(image.path, Buffer.alloc(good.length, 1));
+    const images = await openImages({ storeDir, sources, qemuImg: qemuImg('') });
+    expect([images.find('disk'), images.list().length]).toEqual([undefined, 1]);
+    expect((await images.pull({ reference: 'disk' }, signal)).id).toBe(image.id);
+    expect(readFileSync(image.path).equals(good)).toBe(true);
+    expect(images.hold(image.id, 'c1').path).toBe(image.path);
   });
 
   test('without qemu-img keeps its verdicts', async () => {
