@@ -9,6 +9,7 @@ export function progressLog(log: Log, now: () => number = () => performance.now(
   return ({ reference, receivedBytes, totalBytes }) => {
     const ended = receivedBytes === totalBytes;
     if (!ended && now() - (last.get(reference) ?? -Infinity) < everyMs) return;
+    for (const [each, at] of last) if (now() - at >= everyMs) last.delete(each); // a download that failed tells no end
     if (ended) last.delete(reference);
     else last.set(reference, now());
     log.info({ reference, receivedBytes, totalBytes }, 'pulling');
