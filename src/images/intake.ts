@@ -6,13 +6,13 @@ import { makeSlots } from '../lib/slots.ts';
 import type { DiskFormat, Image } from '../model/image.ts';
 import type { Converter } from './door/convert.ts';
 import type { Door } from './door/door.ts';
+import type { ForeignFormat } from './door/foreign-header.ts';
 import { hasQcow2Magic } from './door/qcow2-header.ts';
 import { PullProblem, Refusal } from './failures.ts';
 import type { Validators } from './http/validators.ts';
 import type { Digested } from './layer/follower.ts';
 import { unwrapFile } from './layer/follow.ts';
 import type { FetchPart } from './part.ts';
-import type { ForeignFormat } from './sources/origin.ts';
 import type { Store, Ties } from './store/store.ts';
 import { blobDigestOf, type Wanted } from './wanted.ts';
 

@@ -1,7 +1,8 @@
 import type { DiskFormat } from '../model/image.ts';
+import type { ForeignFormat } from './door/foreign-header.ts';
 import { isBare, type Wrapping } from './layer/wrapping.ts';
 import type { ResolvedImage } from './registry/registry.ts';
-import type { FileOrigin, ForeignFormat, HttpOrigin } from './sources/origin.ts';
+import type { FileOrigin, HttpOrigin } from './sources/origin.ts';
 import { digestOfText, hexOf } from './store/image-record.ts';
 import type { BlobSource } from './transfer/blob-source.ts';
 

@@ -1,5 +1,5 @@
 import { Refusal } from '../failures.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** Tar's unit: headers have this size, contents are padded to it. */
 export const tarBlockBytes = 512;

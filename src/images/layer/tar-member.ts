@@ -1,5 +1,5 @@
 import { Refusal } from '../failures.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 import type { TarHeader } from './tar-header.ts';
 
 const expected = "a containerDisk's layer holds one regular file directly under disk/ and nothing else";

@@ -1,5 +1,5 @@
 import { Refusal } from '../failures.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** What extended headers say of the next member instead of its own header. */
 export interface TarOverrides {

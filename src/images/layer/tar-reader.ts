@@ -2,7 +2,7 @@ import { Refusal } from '../failures.ts';
 import { parseTarHeader, tarBlockBytes, type TarHeader } from './tar-header.ts';
 import { judgeMember, twoDisks } from './tar-member.ts';
 import { parsePax, type TarOverrides } from './tar-pax.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** What is found in a layer: the disk begins, then come its bytes, in pieces. */
 export type TarEvent =

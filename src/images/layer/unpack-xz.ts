@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { filterConfined, type ConfinedFilter } from '../door/confined-filter.ts';
 import { PullProblem, Refusal } from '../failures.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** Nobody: the program sees nothing but the two pipes. */
 const user = { uid: 65_534, gid: 65_534 };

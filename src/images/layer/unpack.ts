@@ -2,7 +2,7 @@ import type { Transform } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { messageOf } from '../../lib/errno.ts';
 import { Refusal } from '../failures.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 import { makeUnreadable, type Unreadable } from './unreadable.ts';
 import { unpackXz } from './unpack-xz.ts';
 import type { Compression } from './wrapping.ts';

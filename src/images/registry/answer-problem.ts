@@ -4,8 +4,8 @@ import type { HttpAnswer } from '../http/http-client.ts';
 import { parseRetryAfter } from '../http/http-fields.ts';
 import { shown } from '../http/http-rules.ts';
 import { readBody } from '../http/read-body.ts';
-import { parseBoundedJson } from './bounded-json.ts';
-import { quoted } from './quoted.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
+import { quoted } from '../quoted.ts';
 
 /** The registry has no such manifest, blob or repository. */
 export class NotFound extends PullProblem {

@@ -3,7 +3,7 @@ import { PullProblem } from '../failures.ts';
 import type { Compression, Wrapping } from '../layer/wrapping.ts';
 import { sha256Of, titleKey, type Descriptor, type ImageManifest } from './manifest.ts';
 import { isImageConfig } from './media-types.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** A layer and how its bytes are to be read. */
 export interface DiskLayer {

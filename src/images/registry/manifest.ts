@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { PullProblem } from '../failures.ts';
-import { parseBoundedJson } from './bounded-json.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
 import { manifestKindOf } from './media-types.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 import type { RawManifest } from './registry.ts';
 
 const digestForm = /^sha256:[0-9a-f]{64}$/;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { PullProblem } from '../failures.ts';
-import { parseBoundedJson } from './bounded-json.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
 import type { IndexEntry } from './manifest.ts';
 import { manifestKindOf } from './media-types.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** Go's word for the architecture of a guest, as platforms are written. */
 export type Architecture = 'amd64' | 'arm64';

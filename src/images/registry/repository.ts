@@ -9,7 +9,7 @@ import { askInOrder, withRetries, type Wait } from './fallback.ts';
 import type { HostSession } from './host-session.ts';
 import { isSha256 } from './manifest.ts';
 import { acceptedManifests, bareMediaType, isSchema1, manifestKindOf } from './media-types.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 import type { RawManifest, RepositoryContents } from './registry.ts';
 
 /** What lies in one repository, over all hosts that may have it. */

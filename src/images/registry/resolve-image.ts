@@ -3,7 +3,7 @@ import type { Reference } from '../reference.ts';
 import { diskLayersOf, isContainerImage } from './disk-layers.ts';
 import { parseManifest, sha256Of, type ImageManifest } from './manifest.ts';
 import { checkConfigPlatform, chooseEntry, type Architecture } from './platform.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 import type { RawManifest, ResolvedImage, VerifySignature } from './registry.ts';
 import { repositoryNameOf } from './repository-name.ts';
 import type { Repository } from './repository.ts';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { parseBoundedJson } from './bounded-json.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
 import type { Challenge } from './challenge.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
 import { PullProblem } from '../failures.ts';
 import type { HttpRequest } from '../http/http-client.ts';
-import { quoted } from './quoted.ts';
+import { quoted } from '../quoted.ts';
 
 /** How a token is asked for. */
 export type TokenRequest = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'authorization' | 'body'>;

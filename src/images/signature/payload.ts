@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { quoted } from '../layer/quoted.ts';
+import { quoted } from '../quoted.ts';
 import { parseReference } from '../reference.ts';
 import { repeatedKey } from './json-keys.ts';
 import { canonicalRepository } from './policy.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseBoundedJson } from '../bounded-json.ts';
 
 /** Most layers of a signature manifest that are looked at: the last ones, which cosign adds at the end. */
 export const maxSignatures = 32;
@@ -39,18 +40,12 @@ export function signatureTag(digest: string): string {
 
 /**
  * The signatures in a signature manifest, and how many entries were passed over: of another type, without a signature that can be read, too
- * large. `undefined` when it is no manifest.
+ * large. `undefined` when it is no manifest, or one of too many parts.
  */
 export function parseSignatureManifest(
-  bytes: Uint8Array,
+  bytes: Buffer,
 ): { readonly layers: readonly SignatureLayer[]; readonly unusable: number } | undefined {
-  let tree: unknown;
-  try {
-    tree = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
-  const manifest = manifestSchema.safeParse(tree);
+  const manifest = manifestSchema.safeParse(parseBoundedJson(bytes));
   if (!manifest.success) return undefined;
   const looked = manifest.data.layers.slice(-maxSignatures).map((layer) => layerSchema.safeParse(layer));
   const layers = looked.flatMap(({ data }) => (data === undefined ? [] : [fromLayer(data)]));

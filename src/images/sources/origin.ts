@@ -1,10 +1,8 @@
 import type { DiskFormat } from '../../model/image.ts';
+import type { ForeignFormat } from '../door/foreign-header.ts';
 import type { Transport } from '../http/transport.ts';
 import type { Compression } from '../layer/wrapping.ts';
 import type { Reference } from '../reference.ts';
-
-/** Formats that `images.convert` may allow: turned into qcow2 when pulled. */
-export type ForeignFormat = 'vmdk' | 'vdi' | 'vhdx';
 
 /** How the bytes at an origin are to be read: said by the node's configuration, never by a pod. */
 export interface DiskReading {

@@ -6,13 +6,12 @@ import type { DiskFormat } from '../../model/image.ts';
 import { isErrno } from '../../lib/errno.ts';
 import { VmletError } from '../../model/errors.ts';
 import { makeDoor } from '../door/door.ts';
-import { readForeignHeader } from '../door/foreign-header.ts';
+import { readForeignHeader, type ForeignFormat } from '../door/foreign-header.ts';
 import { readAtOf } from '../door/read-at.ts';
 import { Refusal } from '../failures.ts';
 import { unwrapFile } from '../layer/follow.ts';
 import type { Digested } from '../layer/follower.ts';
 import { isBare, type Wrapping } from '../layer/wrapping.ts';
-import type { ForeignFormat } from '../sources/origin.ts';
 import { recognise } from './recognise.ts';
 
 /** How a disk can be said to be read. */

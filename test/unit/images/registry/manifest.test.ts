@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PullProblem } from '../../../../src/images/failures.ts';
-import { parseBoundedJson } from '../../../../src/images/registry/bounded-json.ts';
+import { parseBoundedJson } from '../../../../src/images/bounded-json.ts';
 import { diskLayersOf } from '../../../../src/images/registry/disk-layers.ts';
 import { parseManifest } from '../../../../src/images/registry/manifest.ts';
 import { chooseEntry } from '../../../../src/images/registry/platform.ts';
-import { quoted } from '../../../../src/images/registry/quoted.ts';
+import { quoted } from '../../../../src/images/quoted.ts';
 
 const digest = `sha256:${'0'.repeat(64)}`;
 const imageType = 'application/vnd.oci.image.manifest.v1+json';
