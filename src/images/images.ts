@@ -144,6 +144,7 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
     door: countInspections(hooks, door),
     converter: makeConverter({ qemuImg, user, maxFileBytes: maxBytes, maxVirtualBytes }),
     fetchPart,
+    watchSpace: freeSpace.watch,
     log,
   });
   const pulls = makePulls({

@@ -13,6 +13,7 @@ import type { Validators } from './http/validators.ts';
 import type { Digested } from './layer/follower.ts';
 import { unwrapFile } from './layer/follow.ts';
 import type { FetchPart } from './part.ts';
+import type { SpaceWatch } from './store/free-space.ts';
 import type { Store, Ties } from './store/store.ts';
 import { blobDigestOf, type Wanted } from './wanted.ts';
 
@@ -54,6 +55,8 @@ export interface IntakeDeps {
   readonly door: Door;
   readonly converter: Converter;
   readonly fetchPart: FetchPart;
+  /** Sees to it that what is unpacked or converted, whose size nobody knows before, leaves what must stay free. */
+  readonly watchSpace: (outer: AbortSignal) => SpaceWatch;
   readonly log: Log;
 }
 
@@ -71,12 +74,14 @@ interface Fetched {
 
 /** Makes the intake. */
 export function makeIntake(options: IntakeOptions, deps: IntakeDeps): Intake {
-  const { store, door, converter, fetchPart, log } = deps;
+  const { store, door, converter, fetchPart, watchSpace, log } = deps;
   const slots = makeSlots(options.maxPulls);
 
-  return async (request, signal) => {
+  return async (request, outer) => {
     for (const { format } of request.wanted.parts) requireConvertible(format);
-    using _slot = await slots.take(signal);
+    using _slot = await slots.take(outer);
+    using space = watchSpace(outer);
+    const { signal } = space;
     await using left = new AsyncDisposableStack();
     const fetched = await fetchAll(request, left, signal);
     if (!fetched) return unchanged(request.known);

@@ -6,6 +6,14 @@ import { VmletError } from '../../model/errors.ts';
 export interface FreeSpace {
   /** Throws DISK_FULL when `bytes` more do not fit, or would leave too little where no kubelet frees space. */
   readonly admit: (bytes: number) => Promise<void>;
+  /** Looks again and again while something of unknown size is written. */
+  readonly watch: (outer: AbortSignal) => SpaceWatch;
+}
+
+/** Ends what is written when too little is left; to be disposed of. */
+export interface SpaceWatch extends Disposable {
+  /** Aborts with the outer signal's reason, or with what `admit` throws. */
+  readonly signal: AbortSignal;
 }
 
 /** Where disks are kept, and who watches. */
@@ -22,21 +30,39 @@ export interface FreeSpaceOptions {
 
 /** Makes the guard; it looks when it is asked. */
 export function makeFreeSpace({ dir, minFreeBytes, kubeletRoot }: FreeSpaceOptions): FreeSpace {
-  return {
-    admit: async (bytes) => {
-      const { bavail, bsize } = await statfs(dir);
-      const free = bavail * bsize;
-      const problem = (kept: string): VmletError =>
-        new VmletError(
-          { code: 'DISK_FULL', path: dir },
-          `${dir}: ${bytes} bytes are wanted and ${free} are free${kept}; remove images or pods`,
-        );
-      if (bytes > free) throw problem('');
-      if (free - bytes >= minFreeBytes || (await isSameFileSystem(dir, kubeletRoot))) return;
-      throw problem(`, of which images.minFree keeps ${minFreeBytes}`);
-    },
-  };
+  async function admit(bytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(dir);
+    const free = bavail * bsize;
+    const problem = (kept: string): VmletError =>
+      new VmletError(
+        { code: 'DISK_FULL', path: dir },
+        `${dir}: ${bytes} bytes are wanted and ${free} are free${kept}; remove images or pods`,
+      );
+    if (bytes > free) throw problem('');
+    if (free - bytes >= minFreeBytes || (await isSameFileSystem(dir, kubeletRoot))) return;
+    throw problem(`, of which images.minFree keeps ${minFreeBytes}`);
+  }
+
+  function watch(outer: AbortSignal): SpaceWatch {
+    const controller = new AbortController();
+    const onAbort = (): void => controller.abort(outer.reason);
+    if (outer.aborted) onAbort();
+    else outer.addEventListener('abort', onAbort, { once: true });
+    const timer = setInterval(() => void admit(0).catch((error: unknown) => controller.abort(error)), watchEveryMs);
+    return {
+      signal: controller.signal,
+      [Symbol.dispose]: () => {
+        clearInterval(timer);
+        outer.removeEventListener('abort', onAbort);
+      },
+    };
+  }
+
+  return { admit, watch };
 }
+
+/** In that time a fast disk takes less than the default of images.minFree. */
+const watchEveryMs = 250;
 
 async function isSameFileSystem(dir: string, other: string): Promise<boolean> {
   try {

@@ -247,6 +247,24 @@ describe('a full disk', () => {
     expect(await images.pull({ reference: 'small' }, signal)).toMatchObject({ repoTags: ['small:latest'] });
   });
 
+  test('is not what a disk of unknown size makes: the pull ends at images.minFree where no kubelet watches', async () => {
+    const server = await startDiskServer();
+    const storeDir = smallFileSystem(64 * 2 ** 20);
+    server.answer('/disk', (_request, response) => {
+      let sent = 0;
+      const timer = setInterval(() => {
+        response.write(Buffer.alloc(2 ** 20, 1));
+        if ((sent += 1) < 60 && !response.destroyed) return;
+        clearInterval(timer);
+        response.end();
+      }, 20);
+    });
+    const sources = [{ name: 'disk', url: `${server.url}/disk`, format: 'raw' as const }];
+    const images = await openImages({ storeDir, sources, minFreeBytes: 32 * 2 ** 20, kubeletRoot: '/proc' });
+    await expect(images.pull({ reference: 'disk' }, signal)).rejects.toThrow(/images\.minFree keeps/);
+    expect(filesIn(storeDir)).toEqual(nothing);
+  });
+
   test('when the records are written is DISK_FULL, and neither disk nor names are left', async () => {
     const server = await startDiskServer();
     server.answer('/disk', Buffer.alloc(2 ** 20));
