@@ -47,7 +47,7 @@ export async function runDaemon(config: Config, stop: AbortSignal, variation: Va
   const parts = await compose(config, { bootId, log, hooks, decorate: variation.decorate });
   ends.defer(async () => ending(log, 'images', parts.images.close()));
   ends.use(parts.rootDisks);
-  variation.onReload?.(() => reloadImages(config, parts.images, log));
+  variation.onReload?.(() => void reloadImages(config, parts.images, log));
   ends.defer(() => parts.network.close());
   ends.defer(async () => ending(log, 'hypervisor', parts.hypervisor.close()));
   const metricsServer = await startMetrics(config.metrics.listen, metrics, nodeStateOf(parts, phase), log);

@@ -8,10 +8,10 @@ import { sourcesInput } from './images-options.ts';
  * Reads mapping files, their certificates and the signature policy again. What is wrong is logged, and all stays as it was. Pulls under way go on
  * as they began; the main configuration is read at a start only.
  */
-export function reloadImages(config: Config, images: ClosableImages, log: Log): void {
+export async function reloadImages(config: Config, images: Pick<ClosableImages, 'reload'>, log: Log): Promise<void> {
   try {
     const mappings = loadMappings(config.images);
-    images.reload(sourcesInput(config, mappings));
+    await images.reload(sourcesInput(config, mappings));
     warnOfShadowed(mappings, log);
     log.info({ files: mappings.mappings.length - 1 }, 'image mappings read again');
   } catch (error) {

@@ -1,3 +1,4 @@
+import { messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import { makeSpaceSampler } from '../lib/space-sampler.ts';
 import type { Image } from '../model/image.ts';
@@ -111,7 +112,7 @@ export interface ImagesDeps {
 /** Images whose sources can change and whose background work can be ended. */
 export interface ClosableImages extends Images {
   /** Takes other mappings, and the signature policy's file as it is now. Throws INVALID and then changes nothing. */
-  readonly reload: (sources: SourcesInput) => void;
+  readonly reload: (sources: SourcesInput) => Promise<void>;
   /** Cancels pulls under way, keeping what has arrived, and answers when all is at rest; takes no further ones. Idempotent. */
   readonly close: () => Promise<void>;
 }
@@ -134,6 +135,9 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
   const freeSpace = makeFreeSpace({ dir: storeDir, minFreeBytes, kubeletRoot });
   const partials = await makePartialFiles(ingest, log);
   const policy = makeNodePolicy(options.signaturePolicy);
+  await policy
+    .reload()
+    .catch((error: unknown) => log.error({ problem: messageOf(error) }, 'no image is pulled: the signature policy is bad'));
   const allowedNetworks = options.allowedNetworks.map(parseNetwork).filter((network) => network !== undefined);
   const fetchPart = makeFetchPart(
     { ingestDir: ingest, maxBytes, stallTimeoutMs, connections, retry: options.retry },
@@ -177,9 +181,10 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
     release: store.release,
     admitDisk: async () => freeSpace.admit(0),
     usage: () => ({ mountpoint: storeDir, ...usage.latest() }),
-    reload: (sources) => {
-      originOf = makeOrigins(sources);
-      policy.reload();
+    reload: async (sources) => {
+      const compiled = makeOrigins(sources);
+      await policy.reload();
+      originOf = compiled;
     },
     close: async () => {
       usage[Symbol.dispose]();

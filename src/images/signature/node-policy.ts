@@ -3,30 +3,33 @@ import { loadPolicy } from './policy-file.ts';
 import { acceptAll, type Policy } from './policy.ts';
 import { checkUnsigned, makeSignatureCheck } from './signature-check.ts';
 
-/** The node's signature policy: read when it is first needed, and again after `reload`. */
+/** The node's signature policy. */
 export interface NodePolicy {
   readonly verifySignature: VerifySignature;
   /** As `checkUnsigned`, for images of the name. */
   readonly checkUnsigned: (name: string) => Promise<void>;
-  readonly reload: () => void;
+  /** Reads the file again. Throws INVALID with what is wrong with it, and the policy that held stays. */
+  readonly reload: () => Promise<void>;
 }
 
-/** Makes the policy of `images.signaturePolicy`; without a file everything is accepted. A file that cannot be used refuses every image until it can. */
+/**
+ * Makes the policy of `images.signaturePolicy`, which is read when it is first needed; without a file everything is accepted. A file that could
+ * never be used yet refuses every image until it can.
+ */
 export function makeNodePolicy(file: string | undefined): NodePolicy {
-  let loaded: Promise<Policy> | undefined;
+  let held = file === undefined ? acceptAll : undefined;
 
-  async function policy(): Promise<Policy> {
-    if (file === undefined) return acceptAll;
-    const reading = (loaded ??= loadPolicy(file));
-    reading.catch(() => {
-      if (loaded === reading) loaded = undefined; // it may be mended before anyone says so
-    });
-    return reading;
+  async function read(): Promise<Policy> {
+    return file === undefined ? acceptAll : loadPolicy(file);
   }
+
+  const policy = async (): Promise<Policy> => (held ??= await read());
 
   return {
     verifySignature: makeSignatureCheck({ policy }),
     checkUnsigned: async (name) => checkUnsigned(policy, name),
-    reload: () => void (loaded = undefined),
+    reload: async () => {
+      held = await read();
+    },
   };
 }

@@ -19,28 +19,28 @@ describe('overheadBytes', () => {
 });
 
 describe('reloadImages', () => {
-  const told = (mappingDir: string): { readonly reloads: unknown[]; readonly said: string[] } => {
+  const told = async (mappingDir: string): Promise<{ readonly reloads: unknown[]; readonly said: string[] }> => {
     const [reloads, said]: [unknown[], string[]] = [[], []];
     const say = (_facts: object, message: string): void => void said.push(message);
-    const images = { reload: (sources: unknown) => void reloads.push(sources) } as unknown as ClosableImages;
+    const images: Pick<ClosableImages, 'reload'> = { reload: async (sources) => void reloads.push(sources) };
     const config = defaultConfig();
-    reloadImages({ ...config, images: { ...config.images, mappingDir } }, images, { ...silentLog, info: say, warn: say, error: say });
+    await reloadImages({ ...config, images: { ...config.images, mappingDir } }, images, { ...silentLog, info: say, warn: say, error: say });
     return { reloads, said };
   };
 
-  it('takes the mapping files as they are now', () => {
+  it('takes the mapping files as they are now', async () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'a.yaml'), 'sources: [{ name: a, url: "https://a.example/a" }]');
     writeFileSync(join(dir, 'b.yaml'), 'sources: [{ name: a, url: "https://b.example/a" }]');
-    const { reloads, said } = told(dir);
+    const { reloads, said } = await told(dir);
     expect(reloads).toMatchObject([{ mappings: [{ from: 'images.sources' }, { sources: [{ name: 'a' }] }, { sources: [{ name: 'a' }] }] }]);
     expect(said).toEqual(['a name is mapped twice: the first mapping counts', 'image mappings read again']);
   });
 
-  it('leaves all as it was when one cannot be used', () => {
+  it('leaves all as it was when one cannot be used', async () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'a.yaml'), 'sources: [{ name: a, url: "ftp://a.example/a" }]');
-    expect(told(dir)).toEqual({ reloads: [], said: ['image mappings not read again: the old ones stay'] });
+    expect(await told(dir)).toEqual({ reloads: [], said: ['image mappings not read again: the old ones stay'] });
   });
 });
 
