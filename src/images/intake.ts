@@ -114,7 +114,13 @@ export function makeIntake(options: IntakeOptions, deps: IntakeDeps): Intake {
     for (const part of wanted.parts) {
       const key = JSON.stringify([part.partialKey, part.wrapping]);
       if (withoutDisk.has(key)) continue; // builders repeat an empty layer
-      const request = { text, part, blobDigest: blobDigestOf(wanted, part), unlessCurrent: known?.validators };
+      const request = {
+        text,
+        part,
+        blobDigest: blobDigestOf(wanted, part),
+        unlessCurrent: known?.validators,
+        isAlone: wanted.parts.length === 1,
+      };
       const result = left.use(await fetchPart(request, signal));
       if (result.kind === 'unchanged') return undefined;
       if (!result.disk) {

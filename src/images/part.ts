@@ -20,6 +20,8 @@ export interface PartRequest {
   /** Digest that the blob must have. */
   readonly blobDigest: string | undefined;
   readonly unlessCurrent: Validators | undefined;
+  /** Whether it is all that the pull brings: then the blob is kept until the disk is in the store, for a daemon that ends meanwhile. */
+  readonly isAlone: boolean;
 }
 
 /** What was in a blob; disposing removes what is still in the ingest directory. */
@@ -34,7 +36,7 @@ export type FetchedPart =
 
 /**
  * Brings a blob and unpacks the disk in it, into the ingest directory. On failure nothing is left, but when the daemon ends: then it is taken up later.
- * INVARIANT: what was unpacked does not keep its blob: who brings several layers has one at a time, so that two pulls of the same layers in another
+ * INVARIANT: who brings several layers has the blob of one at a time, not those of which the disk is unpacked, so that two pulls of the same layers in another
  * order, or of one layer twice, never wait for each other.
  */
 export type FetchPart = (request: PartRequest, signal: AbortSignal) => Promise<FetchedPart>;
@@ -66,11 +68,11 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
   const { ingestDir, ...bounds } = options;
   const { partials, reserve, isClosing, hooks, log } = deps;
 
-  return async ({ text, part, blobDigest, unlessCurrent }, signal) => {
+  return async ({ text, part, blobDigest, unlessCurrent, isAlone }, signal) => {
     await using left = new AsyncDisposableStack();
     await using meanwhile = new AsyncDisposableStack();
     const bare = isBare(part.wrapping);
-    const holder = bare ? left : meanwhile;
+    const holder = bare || isAlone ? left : meanwhile;
     const partial = holder.use(await partials.open(part.partialKey, signal));
     const isKept = (): boolean => signal.aborted && isClosing(signal.reason);
     holder.defer(async () => {

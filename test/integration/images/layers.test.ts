@@ -1,3 +1,4 @@
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
@@ -96,4 +97,35 @@ describe('a download that others have joined', () => {
     expect(liar.requests.filter((each) => each.path === path)).toHaveLength(1);
     expect(other).toMatchObject({ status: 'fulfilled', value: { repoTags: [`${honest.host}/vms/one:v1`] } });
   });
+});
+
+test('a layer that is unpacked is kept until its disk is judged, for a daemon that ends meanwhile', async () => {
+  const double = await startDouble();
+  const layer = layerOf(Buffer.concat([newQcow2(), Buffer.alloc(4 * 2 ** 20, 1)]));
+  const half = 3 * 2 ** 20;
+  serveLayers(double, 'one', [layer]);
+  const gate = Promise.withResolvers<void>();
+  double.answer(`/v2/vms/one/blobs/${digestOf(layer)}`, (_request, response) => {
+    response.setHeader('content-length', layer.length).write(layer.subarray(0, half));
+    void gate.promise.then(() => response.end(layer.subarray(half)));
+  });
+  const dir = tempDir();
+  chmodSync(dir, 0o755);
+  const program = join(dir, 'qemu-img');
+  writeFileSync(program, '#!/bin/sh\n[ "$1" = --version ] && { echo qemu-img version 99.0; exit; }\nexec sleep 60\n', { mode: 0o755 });
+  const options = { storeDir: join(tempDir(), 'images'), registryHostsDir: hostsFor(double) };
+  const first = await openImages({ ...options, qemuImg: program });
+  const pull = first.pull({ reference: `${double.host}/vms/one:v1` }, AbortSignal.timeout(20_000));
+  const ended = Promise.allSettled([pull]);
+  const ends = (): string[] => filesIn(options.storeDir).ingest.map((name) => name.replace(/^[^.]*/, ''));
+  await waitFor(() => ends().includes('.json'), { timeoutMs: 15_000, what: 'journal' });
+  gate.resolve();
+  const modes = (): number[] =>
+    filesIn(options.storeDir)
+      .ingest.filter((name) => name.endsWith('.disk'))
+      .map((name) => statSync(join(options.storeDir, 'ingest', name)).mode & 0o777);
+  await waitFor(() => modes().includes(0o644), { timeoutMs: 10_000, what: 'inspection, for which the disk is made readable' });
+  await first.close();
+  expect((await ended)[0]?.status).toBe('rejected');
+  expect(ends().toSorted()).toEqual(['.json', '.part']);
 });
