@@ -2,11 +2,11 @@ import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Docume
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../lib/errno.ts';
+import { readSmallFileSync } from '../lib/small-file.ts';
 import { ConfigError } from './config-error.ts';
 import { mappingFileSchema, type ImagesConfig, type ImageSource, type MappingFile } from './images.ts';
 import type { Problem } from './layers.ts';
 import { fullName, repeatedNames, unknownTransports, type MappingIssue } from './mapping-rules.ts';
-import { readSmallFile } from './small-file.ts';
 import { loadTransport, type LoadedTransport } from './transport-files.ts';
 
 export type { LoadedTransport } from './transport-files.ts';
@@ -85,7 +85,7 @@ function readMapping(
 ): { readonly mapping: MappingFile; readonly sourceOf: SourceOf } | undefined {
   const lines = new LineCounter();
   try {
-    const document = parseDocument(readSmallFile(file, maxFileBytes), { lineCounter: lines, prettyErrors: false });
+    const document = parseDocument(readSmallFileSync(file, maxFileBytes).toString('utf8'), { lineCounter: lines, prettyErrors: false });
     const [error] = document.errors;
     if (error) {
       note([{ key: '', source: `${file}:${lines.linePos(error.pos[0]).line}`, message: error.message.split('\n')[0] ?? 'is not YAML' }]);

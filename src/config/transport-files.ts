@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { messageOf } from '../lib/errno.ts';
+import { readSmallFileSync } from '../lib/small-file.ts';
 import type { TransportProfile } from './images.ts';
-import { readSmallFile } from './small-file.ts';
 
 /** A transport profile with its PEM files read and checked. */
 export interface LoadedTransport {
@@ -35,7 +35,7 @@ export function loadTransport(
     const file = profile[key];
     if (file === undefined) return undefined;
     try {
-      const pem = readSmallFile(file, maxPemBytes);
+      const pem = readSmallFileSync(file, maxPemBytes).toString('utf8');
       const wrong = check(pem);
       if (wrong === undefined) return pem;
       problems.push({ key, message: `${file} ${wrong}` });

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { invalid } from '../../model/errors.ts';
 import type { TlsSettings } from '../http/transport.ts';
-import { namesIn, readSmallFile } from './small-files.ts';
+import { namesIn, readTextFile } from './hosts-directory.ts';
 
 /** Names of PEM files, absolute or relative to their directory. */
 export interface CertificateFiles {
@@ -15,7 +15,7 @@ export interface CertificateFiles {
 export async function readCertificates(dir: string, { caFiles, clientFiles }: CertificateFiles): Promise<TlsSettings> {
   const read = async (name: string): Promise<string> => {
     const file = fileOf(dir, name);
-    const text = await readSmallFile(file);
+    const text = await readTextFile(file);
     if (text === undefined) throw invalid(file, 'does not exist');
     return text;
   };

@@ -4,7 +4,7 @@ import { dockerLayout, readCertificates } from './host-certificates.ts';
 import { parseHostsFile, type HostSettings } from './hosts-toml.ts';
 import type { RegistryHost } from './registry-host.ts';
 import { apiHostOf } from './repository-name.ts';
-import { firstDirectory, readSmallFile } from './small-files.ts';
+import { firstDirectory, readTextFile } from './hosts-directory.ts';
 
 /** Where configuration of registries lies and what holds where it says nothing. */
 export interface HostsPlace {
@@ -29,7 +29,7 @@ export async function readRegistryHosts(host: string, place: HostsPlace): Promis
   }
   const isOwn = dir !== join(hostsDir, defaultDirectory);
   const file = join(dir, hostsFile);
-  const text = await readSmallFile(file);
+  const text = await readTextFile(file);
   if (text === undefined || text.trim() === '') {
     const tls = sameTls(await readCertificates(dir, await dockerLayout(dir)));
     const hints = hintsFor(isOwn ? dir : join(hostsDir, host), false);

@@ -1,7 +1,7 @@
-import { constants, open } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { messageOf } from '../../lib/errno.ts';
+import { readSmallFile } from '../../lib/small-file.ts';
 import { invalid } from '../../model/errors.ts';
 import { parseReference } from '../reference.ts';
 import { scopeKeys, type Policy, type Requirement, type Rule } from './policy.ts';
@@ -123,7 +123,7 @@ function scopeProblem(scope: string): string | undefined {
 
 async function readKey(file: string): Promise<PublicKey | string> {
   try {
-    return parsePublicKey(await readBounded(file), file);
+    return parsePublicKey(await readText(file), file);
   } catch (error) {
     return `cannot be read: ${messageOf(error)}`;
   }
@@ -131,23 +131,14 @@ async function readKey(file: string): Promise<PublicKey | string> {
 
 async function read(file: string): Promise<string> {
   try {
-    return await readBounded(file);
+    return await readText(file);
   } catch (error) {
     throw policyProblem(file, [`cannot be read: ${messageOf(error)}`]);
   }
 }
 
-async function readBounded(file: string): Promise<string> {
-  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would make us wait
-  if (!(await handle.stat()).isFile()) throw new Error('it is not a regular file');
-  const bytes = Buffer.alloc(maxFileBytes + 1);
-  let length = 0;
-  for (;;) {
-    const { bytesRead } = await handle.read(bytes, length, bytes.length - length);
-    length += bytesRead;
-    if (length > maxFileBytes) throw new Error('it is larger than 1 MiB');
-    if (bytesRead === 0) return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
-  }
+async function readText(file: string): Promise<string> {
+  return new TextDecoder('utf-8', { fatal: true }).decode(await readSmallFile(file, maxFileBytes));
 }
 
 function policyProblem(file: string, problems: readonly string[]): Error {

@@ -119,11 +119,7 @@ describe('what is wrong is said with file and key', () => {
       'version: 1\ndefault: {require: {keys: [/no/ci.pub]}}',
       /: default\.require\.keys: \/no\/ci\.pub cannot be read: ENOENT/,
     ],
-    [
-      'a key that is a device',
-      'version: 1\ndefault: {require: {keys: [/dev/zero]}}',
-      /\/dev\/zero cannot be read: it is not a regular file/,
-    ],
+    ['a key that is a device', 'version: 1\ndefault: {require: {keys: [/dev/zero]}}', /\/dev\/zero cannot be read: is not a regular file/],
     ['a key that is none', 'version: 1\ndefault: {require: {keys: [/etc/passwd]}}', /\/etc\/passwd is not one public key in PEM form/],
   ])('%s', async (_what, text, problem) => {
     const { policy } = write(typeof text === 'string' ? () => text : text);
@@ -153,9 +149,9 @@ describe('what is wrong is said with file and key', () => {
     const large = join(dir, 'large');
     writeFileSync(large, Buffer.alloc(2 ** 20 + 1, 0x20));
     expect(await problemOf(join(dir, 'none'))).toMatch(/none: cannot be read: ENOENT/);
-    expect(await problemOf(dir)).toMatch(/cannot be read: it is not a regular file/);
-    expect(await problemOf(pipe)).toMatch(/pipe: cannot be read: it is not a regular file/);
-    expect(await problemOf(large)).toMatch(/large: cannot be read: it is larger than 1 MiB/);
+    expect(await problemOf(dir)).toMatch(/cannot be read: is not a regular file/);
+    expect(await problemOf(pipe)).toMatch(/pipe: cannot be read: is not a regular file/);
+    expect(await problemOf(large)).toMatch(/large: cannot be read: is larger than 1048576 bytes/);
   });
 });
 

@@ -1,24 +1,16 @@
-import { constants } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../../lib/errno.ts';
+import { readSmallFile } from '../../lib/small-file.ts';
 import { invalid } from '../../model/errors.ts';
 
 const maxFileBytes = 2 ** 20;
 const maxEntries = 200;
 
-/** Reads a text file of at most 1 MiB; `undefined` when there is none. Throws INVALID naming it: unreadable, larger, no regular file (a FIFO would wait for ever). */
-export async function readSmallFile(file: string): Promise<string | undefined> {
+/** Reads a text file of at most 1 MiB; `undefined` when there is none. Throws INVALID naming it: unreadable, larger, no regular file. */
+export async function readTextFile(file: string): Promise<string | undefined> {
   try {
-    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!(await handle.stat()).isFile()) throw new Error('is not a regular file');
-    const buffer = Buffer.alloc(maxFileBytes + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length <= maxFileBytes; length += read) {
-      read = (await handle.read(buffer, length, buffer.length - length, length)).bytesRead;
-    }
-    if (length > maxFileBytes) throw new Error(`is larger than ${maxFileBytes} bytes`);
-    return buffer.toString('utf8', 0, length);
+    return (await readSmallFile(file, maxFileBytes)).toString('utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw invalid(file, messageOf(error));
