@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { messageOf } from '../../lib/errno.ts';
+import { isErrno, messageOf } from '../../lib/errno.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Door, DoorVersions } from '../door/door.ts';
 import { Refusal } from '../failures.ts';
@@ -17,7 +17,12 @@ export async function renewVerdicts(store: Store, door: Door, log: Log): Promise
     const versions = await door.versions(signal);
     for (const { image, record } of store.records()) {
       if (isCurrent(record, versions)) continue;
-      const verdict = await judge(image.path, record, { door, versions, signal });
+      const verdict = await judge(image.path, record, { door, versions, signal }).catch((error: unknown) => {
+        if (!isErrno(error, 'EIO', 'ENOENT', 'EACCES')) throw error;
+        log.warn({ imageId: image.id, problem: messageOf(error) }, 'image not judged again');
+        return undefined; // the others are
+      });
+      if (!verdict) continue;
       await store.judge(image.id, { ...record, verdict });
       if (verdict.refused !== undefined) log.error({ imageId: image.id, rule: verdict.refused }, 'image is refused by now');
     }
