@@ -158,7 +158,7 @@ export function makePulls(deps: PullDeps): Pulls {
   async function fetch({ reference, wanted, manifestDigest, connections }: Found, text: string, signal: AbortSignal): Promise<Taken> {
     using _held = connections.hold();
     const started = performance.now();
-    const known = knownOf(wanted, reference);
+    const known = knownOf(wanted);
     const taken = await intake(
       {
         text,
@@ -174,14 +174,15 @@ export function makePulls(deps: PullDeps): Pulls {
     return taken;
   }
 
-  /** The usable image that came from this origin last, and how the server knows it. */
-  function knownOf({ origin, diskDigest }: Wanted, { name }: Reference): Taken | undefined {
+  /** The usable image that came from this origin last, under whatever name, and how the server knows it. */
+  function knownOf({ origin, diskDigest }: Wanted): Taken | undefined {
     if (origin === undefined || diskDigest !== undefined) return undefined;
-    for (const { imageId, origin: from } of store.names()) {
+    for (const { key, imageId, origin: from } of store.names()) {
       if (from?.urlDigest !== origin || (from.etag === undefined && from.lastModified === undefined)) continue;
       const image = store.usable(imageId);
       if (!image) continue;
-      const named = image.repoDigests.find((key) => key.startsWith(`${name}@`))?.slice(name.length + 1); // of a converted disk, the original's
+      const { name } = parseReference(key);
+      const named = image.repoDigests.find((each) => each.startsWith(`${name}@`))?.slice(name.length + 1); // of a converted disk, the original's
       return { image, diskDigest: named ?? image.digest, validators: { etag: from.etag, lastModified: from.lastModified } };
     }
     return undefined;

@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PullProgress } from '../../../src/images/images.ts';
 import type { DiskFormat } from '../../../src/model/image.ts';
 import { startDiskServer, type Answer } from '../../lib/disk-server.ts';
+import { foreignDisk } from '../../lib/foreign-disks.ts';
 import { filesIn, nothing, openImages } from '../../lib/image-store.ts';
 import { newQcow2 } from '../../lib/qcow2.ts';
 import { tempDir } from '../../lib/temp.ts';
@@ -126,6 +127,21 @@ describe('a pull again', () => {
     await images.remove(second.id, signal);
     expect((await images.pull({ reference: 'disk' }, signal)).id).toBe(second.id);
     expect(server.requests.at(-1)?.headers['if-none-match']).toBeUndefined();
+  });
+
+  test('under another name that leads to the same converted disk shows the digest of what was published', async () => {
+    const server = await startDiskServer();
+    const bytes = foreignDisk('vdi', '');
+    server.answer('/disk', (request, response) => {
+      response.setHeader('etag', '"one"');
+      if (request.headers['if-none-match'] === '"one"') response.writeHead(304).end();
+      else response.end(bytes);
+    });
+    const sources = ['disk', 'twin'].map((name) => ({ name, format: 'vdi' as const, url: `${server.url}/disk` }));
+    const images = await openImages({ sources, convert: ['vdi'] });
+    await images.pull({ reference: 'disk' }, signal);
+    const { repoDigests } = await images.pull({ reference: 'twin' }, signal);
+    expect(repoDigests).toEqual(['disk', 'twin'].map((name) => `${name}@sha256:${sha256(bytes)}`));
   });
 
   test('downloads nothing when the configured digest is in the store', async () => {
