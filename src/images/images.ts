@@ -159,6 +159,7 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
       { resolver, verifySignature: policy.verifySignature },
     ),
     openSource: makeOpenSource({ allowedNetworks, resolver }),
+    checkName: policy.checkName,
     checkUnsigned: policy.checkUnsigned,
     intake,
     log,

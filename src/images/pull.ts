@@ -30,6 +30,8 @@ export interface PullDeps {
   readonly originOf: OriginOf;
   readonly openRegistry: OpenRegistry;
   readonly openSource: OpenSource;
+  /** Throws `PullProblem` when the policy refuses the name, so that nobody is asked for it. */
+  readonly checkName: (name: string) => Promise<void>;
   /** Throws `PullProblem` when the policy wants a signature for this name, which nothing but a registry can give. */
   readonly checkUnsigned: (name: string) => Promise<void>;
   readonly intake: Intake;
@@ -73,7 +75,7 @@ class FailedWay extends Error {
 
 /** Makes the pulls. One download of a content at a time, whatever the names that lead to it. */
 export function makePulls(deps: PullDeps): Pulls {
-  const { store, originOf, openRegistry, openSource, checkUnsigned, intake, log, hooks = noHooks } = deps;
+  const { store, originOf, openRegistry, openSource, checkName, checkUnsigned, intake, log, hooks = noHooks } = deps;
   const flights = makeSingleFlight({ whenAbandoned: 'cancel' });
   const closing = new AbortController();
 
@@ -84,6 +86,7 @@ export function makePulls(deps: PullDeps): Pulls {
       const origin = originOf(reference);
       const way = digestOfText(JSON.stringify([reference.name, auth ?? {}]));
       if (origin.kind === 'registry') {
+        await checkName(reference.name);
         const registry = openRegistry(auth);
         const connections = shareDisposable(registry);
         using _mine = connections.hold();

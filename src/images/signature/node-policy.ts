@@ -1,11 +1,13 @@
 import type { VerifySignature } from '../registry/registry.ts';
 import { loadPolicy } from './policy-file.ts';
 import { acceptAll, type Policy } from './policy.ts';
-import { checkUnsigned, makeSignatureCheck } from './signature-check.ts';
+import { checkName, checkUnsigned, makeSignatureCheck } from './signature-check.ts';
 
 /** The node's signature policy. */
 export interface NodePolicy {
   readonly verifySignature: VerifySignature;
+  /** As `checkName`. */
+  readonly checkName: (name: string) => Promise<void>;
   /** As `checkUnsigned`, for images of the name. */
   readonly checkUnsigned: (name: string) => Promise<void>;
   /** Reads the file again. Throws INVALID with what is wrong with it, and the policy that held stays. */
@@ -27,6 +29,7 @@ export function makeNodePolicy(file: string | undefined): NodePolicy {
 
   return {
     verifySignature: makeSignatureCheck({ policy }),
+    checkName: async (name) => checkName(policy, name),
     checkUnsigned: async (name) => checkUnsigned(policy, name),
     reload: async () => {
       held = await read();

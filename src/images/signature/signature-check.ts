@@ -53,6 +53,12 @@ interface Judging {
   readonly contents: RepositoryContents;
 }
 
+/** Whether the policy refuses whatever has this name, before anybody is asked for it. Throws `PullProblem` of kind `signature`. */
+export async function checkName(policy: SignatureCheckOptions['policy'], name: string): Promise<void> {
+  const requirement = requirementFor(await current(policy), name);
+  if (requirement.kind === 'refuse') throw refused(requirement, name);
+}
+
 async function requireSignature(judging: Judging, signal: AbortSignal): Promise<void> {
   const { requirement, image, contents } = judging;
   const fail = (text: string): PullProblem => problem(requirement, image.repositoryName, text);

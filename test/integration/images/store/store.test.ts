@@ -86,6 +86,23 @@ test('a disk that was changed meanwhile is replaced when it is pulled again', as
   expect(readFileSync(images.hold(image.id, 'c1').path).equals(good)).toBe(true);
 });
 
+test('an image whose name is listed is pinned, as long as it has that name', async () => {
+  const { server, sources } = await diskServer({ disk: '16M', other: '32M' });
+  const images = await openImages({ sources, pinned: ['disk', 'absent:3'] });
+  const [pinned, plain] = [await images.pull({ reference: 'disk' }, signal), await images.pull({ reference: 'other' }, signal)];
+  expect([pinned.pinned, plain.pinned]).toEqual([true, false]);
+  server.answer('/disk', newQcow2('64M'));
+  const next = await images.pull({ reference: 'disk' }, signal);
+  expect(images.list().map(({ id, pinned: isPinned }) => [id, isPinned])).toEqual(
+    expect.arrayContaining([
+      [next.id, true],
+      [pinned.id, false],
+    ]),
+  );
+  await images.remove(next.id, signal);
+  expect(images.find('disk')).toBeUndefined();
+});
+
 describe('a start', () => {
   async function filledStore(): Promise<{ storeDir: string; image: Image; other: Image }> {
     const { sources } = await diskServer({ disk: '16M', other: '32M' });
