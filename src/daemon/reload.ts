@@ -5,8 +5,8 @@ import type { Log } from '../lib/log.ts';
 import { sourcesInput } from './images-options.ts';
 
 /**
- * Reads mapping files, their certificates and the signature policy again. What is wrong is logged, and all stays as it was. Pulls under way go on
- * as they began; the main configuration is read at a start only.
+ * Reads mapping files, their certificates and the signature policy again. What is wrong is logged: mappings then stay as they were, and
+ * a policy lets nothing in. Pulls under way go on as they began; the main configuration is read at a start only.
  */
 export async function reloadImages(config: Config, images: Pick<ClosableImages, 'reload'>, log: Log): Promise<void> {
   try {

@@ -111,7 +111,7 @@ export interface ImagesDeps {
 
 /** Images whose sources can change and whose background work can be ended. */
 export interface ClosableImages extends Images {
-  /** Takes other mappings, and the signature policy's file as it is now. Throws INVALID and then changes nothing. */
+  /** Takes other mappings, and the signature policy's file as it is now, of which it logs what is wrong. Throws INVALID for mappings and then changes nothing. */
   readonly reload: (sources: SourcesInput) => Promise<void>;
   /** Cancels pulls under way, keeping what has arrived, and answers when all is at rest; takes no further ones. Idempotent. */
   readonly close: () => Promise<void>;
@@ -135,9 +135,9 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
   const freeSpace = makeFreeSpace({ dir: storeDir, minFreeBytes, kubeletRoot });
   const partials = await makePartialFiles(ingest, log);
   const policy = makeNodePolicy(options.signaturePolicy);
-  await policy
-    .reload()
-    .catch((error: unknown) => log.error({ problem: messageOf(error) }, 'no image is pulled: the signature policy is bad'));
+  const readPolicy = async (): Promise<void> =>
+    policy.reload().catch((error: unknown) => log.error({ problem: messageOf(error) }, 'no image is pulled: the signature policy is bad'));
+  await readPolicy();
   const allowedNetworks = options.allowedNetworks.map(parseNetwork).filter((network) => network !== undefined);
   const fetchPart = makeFetchPart(
     { ingestDir: ingest, maxBytes, stallTimeoutMs, connections, retry: options.retry },
@@ -183,9 +183,8 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
     admitDisk: async () => freeSpace.admit(0),
     usage: () => ({ mountpoint: storeDir, ...usage.latest() }),
     reload: async (sources) => {
-      const compiled = makeOrigins(sources);
-      await policy.reload();
-      originOf = compiled;
+      originOf = makeOrigins(sources);
+      await readPolicy();
     },
     close: async () => {
       usage[Symbol.dispose]();

@@ -10,13 +10,13 @@ export interface NodePolicy {
   readonly checkName: (name: string) => Promise<void>;
   /** As `checkUnsigned`, for images of the name. */
   readonly checkUnsigned: (name: string) => Promise<void>;
-  /** Reads the file again. Throws INVALID with what is wrong with it, and the policy that held stays. */
+  /** Reads the file again. Throws INVALID with what is wrong with it. */
   readonly reload: () => Promise<void>;
 }
 
 /**
- * Makes the policy of `images.signaturePolicy`, which is read when it is first needed; without a file everything is accepted. A file that could
- * never be used yet refuses every image until it can.
+ * Makes the policy of `images.signaturePolicy`, which is read when it is first needed; without a file everything is accepted. A file that
+ * cannot be used refuses every image until it can, for which it is read again at each pull.
  */
 export function makeNodePolicy(file: string | undefined): NodePolicy {
   let held = file === undefined ? acceptAll : undefined;
@@ -32,6 +32,7 @@ export function makeNodePolicy(file: string | undefined): NodePolicy {
     checkName: async (name) => checkName(policy, name),
     checkUnsigned: async (name) => checkUnsigned(policy, name),
     reload: async () => {
+      held = undefined;
       held = await read();
     },
   };
