@@ -8,5 +8,7 @@ it('a benchmark that there is not is refused with the names of those that there 
   const { signal } = new AbortController();
   const { exitCode, stdout, stderr } = await tryProgram(process.execPath, [front, 'overlay', 'nope', 'neither'], { signal });
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
-  expect(stderr).toBe('bench: no benchmark nope, neither; there are: start-overhead, overlay, event-loop, scale, leaks\n');
+  expect(stderr).toBe(
+    'bench: no benchmark nope, neither; there are: start-overhead, overlay, pulls, pull-storm, pull-flaky, event-loop, scale, leaks\n',
+  );
 });
