@@ -94,7 +94,7 @@ describe('metrics', () => {
   it('a refused call has its code, a failed pull its result', async () => {
     const { runtime, image } = node.kubelet.client;
     await expect(runtime.containerStatus({ containerId: 'f'.repeat(64) })).rejects.toThrow(/NOT_FOUND/);
-    await expect(image.pullImage({ image: { image: 'boot.example/nobody-knows:1' } })).rejects.toThrow(/INVALID_ARGUMENT/);
+    await expect(image.pullImage({ image: { image: 'virtlet.cloud/boot.example/nobody-knows' } })).rejects.toThrow(/INVALID_ARGUMENT/);
     const metric = await scrape(node);
     expect(metric('vmlet_rpc_calls_total')).toMatchObject({
       '{method="ContainerStatus",code="NOT_FOUND"}': 1,
