@@ -33,11 +33,8 @@ export function makeFreeSpace({ dir, minFreeBytes, kubeletRoot }: FreeSpaceOptio
   async function admit(bytes: number): Promise<void> {
     const { bavail, bsize } = await statfs(dir);
     const free = bavail * bsize;
-    const problem = (kept: string): VmletError =>
-      new VmletError(
-        { code: 'DISK_FULL', path: dir },
-        `${dir}: ${bytes} bytes are wanted and ${free} are free${kept}; remove images or pods`,
-      );
+    const says = bytes === 0 ? `no space left in ${dir}: ${free} bytes are free` : `${dir}: ${bytes} bytes are wanted and ${free} are free`;
+    const problem = (kept: string): VmletError => new VmletError({ code: 'DISK_FULL', path: dir }, `${says}${kept}; remove images or pods`);
     if (bytes > free) throw problem('');
     if (free - bytes >= minFreeBytes || (await isSameFileSystem(dir, kubeletRoot))) return;
     throw problem(`, of which images.minFree keeps ${minFreeBytes}`);

@@ -35,6 +35,12 @@ test('where no kubelet watches, images.minFree stays free', async () => {
   }
 });
 
+test('what has no size yet is refused when too little is left', async () => {
+  const dir = smallDisk();
+  const { admit } = makeFreeSpace({ dir, minFreeBytes: 9 * mebibyte, kubeletRoot: '/proc' });
+  await expect(admit(0)).rejects.toThrow(`no space left in ${dir}: ${8 * mebibyte} bytes are free, of which images.minFree keeps`);
+});
+
 test('on the kubelet’s own file system the kubelet sees to it', async () => {
   const dir = smallDisk();
   const { admit } = makeFreeSpace({ dir, minFreeBytes: 100 * mebibyte, kubeletRoot: dir });
