@@ -89,7 +89,7 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
     using pending = countPending(hooks);
     const show = deps.onProgress && throttleProgress(text, deps.onProgress);
     const fetched = await fetchBlob(
-      { source: part.source, expectedDigest: blobDigest, expectedBytes: part.expected?.sizeBytes, unlessCurrent, ...bounds },
+      { source: part.source, expectedDigest: blobDigest, expectedBytes: part.expected?.sizeBytes, unlessCurrent, isKept: bare, ...bounds },
       {
         partial,
         startFollower,

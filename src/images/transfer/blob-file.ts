@@ -26,14 +26,19 @@ export interface BlobFile {
 }
 
 const batchBytes = 2 ** 20;
-const syncEveryBytes = 64 * 2 ** 20;
+const usualSyncEveryBytes = 64 * 2 ** 20;
 
 /**
  * Writes to an open file. `present` is durable already; `onWritten` is told how long the whole beginning is when it has grown. INVARIANTS: memory is
- * two batches of about 1 MiB a writer; one is being written while the next comes in. Every 64 MiB the disk is made to begin its own
- * work, so that the final sync is short and no large backlog piles up in the page cache.
+ * two batches of about 1 MiB a writer; one is being written while the next comes in. Every `syncEveryBytes` (default 64 MiB) the disk is made to begin its
+ * own work, so that the final sync is short and no large backlog piles up in the page cache.
  */
-export function makeBlobFile(file: FileHandle, present: Intervals, onWritten: (prefixBytes: number) => void): BlobFile {
+export function makeBlobFile(
+  file: FileHandle,
+  present: Intervals,
+  onWritten: (prefixBytes: number) => void,
+  syncEveryBytes = usualSyncEveryBytes,
+): BlobFile {
   let written = present;
   let durable = present;
   let unsynced = 0;

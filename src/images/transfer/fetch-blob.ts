@@ -32,7 +32,9 @@ export interface FetchRequest {
   readonly connections?: number | undefined;
   /** Bytes of one request; default 32 MiB. */
   readonly segmentBytes?: number | undefined;
-  /** Milliseconds between journals; default 5000. */
+  /** Whether the file itself stays, and is to be durable soon; default true. What is only unpacked from need not reach the disk. */
+  readonly isKept?: boolean | undefined;
+  /** Milliseconds between journals, each of which makes the disk write what it has; default 10 000. */
   readonly journalEveryMs?: number | undefined;
   /** Default: 5 attempts in a row without a byte, up to 1 s after the first and 30 s after the last, up to 5 minutes where the server asks. */
   readonly retry?: Partial<RetryOptions> | undefined;
@@ -69,6 +71,8 @@ export type FetchedBlob =
 
 const usualRetry: RetryOptions = { ...usualBackoff, maxAttempts: 5 };
 const usualSegmentBytes = 32 * 2 ** 20;
+/** What a kill may cost; a fast pull is over before the first one. */
+const usualJournalEveryMs = 10_000;
 
 /**
  * Brings a blob into a partial file, in pieces over several connections where the server does ranges, while a follower reads its beginning. A cut
@@ -140,8 +144,12 @@ async function bringAndFollow(
   using ending = endedBy(signal);
   await using follower = deps.startFollower();
   follower.failed.catch((error: unknown) => ending.abort(error));
-  const blob = makeBlobFile(partial.file, have, follower.advance);
-  await using journal = keepJournal({ partial, blob, identity: () => identity }, request.journalEveryMs ?? 5000, ending.abort);
+  const blob = makeBlobFile(partial.file, have, follower.advance, request.isKept === false ? Infinity : undefined);
+  await using journal = keepJournal(
+    { partial, blob, identity: () => identity },
+    request.journalEveryMs ?? usualJournalEveryMs,
+    ending.abort,
+  );
   let haveBytes = sizeOf(have);
   const onChunk = (bytes: number, newBytes: number): void => {
     deps.onBytes?.(bytes);
