@@ -8,6 +8,7 @@ import { makeDoor } from './door/door.ts';
 import type { ForeignFormat } from './door/foreign-header.ts';
 import type { Resolver } from './http/http-get.ts';
 import { parseNetwork } from './http/address-rules.ts';
+import { plainTransport } from './http/transport.ts';
 import { makeIntake } from './intake.ts';
 import { makePartialFiles } from './partial-files.ts';
 import { makeFetchPart } from './part.ts';
@@ -155,7 +156,7 @@ export async function makeImages(options: ImagesOptions, deps: ImagesDeps): Prom
     store,
     originOf: (reference) => originOf(reference),
     openRegistry: makeRegistry(
-      { hostsDir: options.registryHostsDir, allowedNetworks, maxBytes },
+      { hostsDir: options.registryHostsDir, allowedNetworks, maxBytes, transport: { ...plainTransport, stallTimeoutMs } },
       { resolver, verifySignature: policy.verifySignature },
     ),
     openSource: makeOpenSource({ allowedNetworks, resolver }),

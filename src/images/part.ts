@@ -89,7 +89,15 @@ export function makeFetchPart(options: PartOptions, deps: PartDeps): FetchPart {
     using pending = countPending(hooks);
     const show = deps.onProgress && throttleProgress(text, deps.onProgress);
     const fetched = await fetchBlob(
-      { source: part.source, expectedDigest: blobDigest, expectedBytes: part.expected?.sizeBytes, unlessCurrent, isKept: bare, ...bounds },
+      {
+        source: part.source,
+        expectedDigest: blobDigest,
+        expectedBytes: part.expected?.sizeBytes,
+        unlessCurrent,
+        isKept: bare,
+        ...bounds,
+        stallTimeoutMs: part.stallTimeoutMs ?? bounds.stallTimeoutMs,
+      },
       {
         partial,
         startFollower,

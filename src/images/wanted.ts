@@ -15,6 +15,8 @@ export interface Part {
   readonly expected: { readonly digest: string; readonly sizeBytes: number } | undefined;
   /** Under which name an unfinished download of it is kept, hex digits: the same for whoever wants the same bytes. */
   readonly partialKey: string;
+  /** Its source's own longest time without a byte, milliseconds; `undefined`: as for all. */
+  readonly stallTimeoutMs?: number | undefined;
 }
 
 /** A disk that somebody wants. */
@@ -51,10 +53,11 @@ export function wantedOfLayers({ layers }: ResolvedImage): Wanted {
 export function wantedOfFile(origin: HttpOrigin | FileOrigin, source: BlobSource): Wanted {
   const { format, compression, digest } = origin;
   const wrapping: Wrapping = { compression, archive: 'none' };
+  const stallTimeoutMs = origin.kind === 'http' ? origin.transport.stallTimeoutMs : undefined;
   const address = origin.kind === 'http' ? origin.url.href : origin.path;
   const key = digestOfText(JSON.stringify([address, format, compression, digest ?? '', ...trustOf(origin)]));
   return {
-    parts: [{ source, wrapping, format, expected: undefined, partialKey: hexOf(key) }],
+    parts: [{ source, wrapping, format, expected: undefined, partialKey: hexOf(key), stallTimeoutMs }],
     diskDigest: digest,
     content: digest === undefined ? undefined : digestOfText(JSON.stringify(['disk', digest, format])),
     origin: key,

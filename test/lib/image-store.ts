@@ -18,29 +18,31 @@ export interface TestImagesOptions extends Partial<Omit<ImagesOptions, 'sources'
   readonly sources?: readonly ImageSource[];
 }
 
+/** Options of a plain store in a temporary directory. */
+export function imagesOptions(options: TestImagesOptions = {}): ImagesOptions {
+  const { storeDir = join(tempDir(), 'images'), sources = [], stallTimeoutMs = 20_000, ...others } = options;
+  return {
+    storeDir,
+    sources: sourcesInput(sources, { stallTimeoutMs }),
+    registryHostsDir: join(storeDir, '..', 'certs.d'),
+    allowedNetworks: [],
+    convert: [],
+    pinned: [],
+    maxPulls: 3,
+    connections: 4,
+    maxBytes: 2 ** 30,
+    maxVirtualBytes: 2 ** 40,
+    minFreeBytes: 0,
+    kubeletRoot: '/',
+    stallTimeoutMs,
+    retry: { maxAttempts: 3, baseMs: 10, maxMs: 50 },
+    ...others,
+  };
+}
+
 /** Opens an image store of a test's own; closed when the running test ends. */
 export async function openImages(options: TestImagesOptions = {}, deps: Partial<ImagesDeps> = {}): Promise<ClosableImages> {
-  const { storeDir = join(tempDir(), 'images'), sources = [], stallTimeoutMs = 20_000, ...others } = options;
-  const images = await makeImages(
-    {
-      storeDir,
-      sources: sourcesInput(sources, { stallTimeoutMs }),
-      registryHostsDir: join(storeDir, '..', 'certs.d'),
-      allowedNetworks: [],
-      convert: [],
-      pinned: [],
-      maxPulls: 3,
-      connections: 4,
-      maxBytes: 2 ** 30,
-      maxVirtualBytes: 2 ** 40,
-      minFreeBytes: 0,
-      kubeletRoot: '/',
-      stallTimeoutMs,
-      retry: { maxAttempts: 3, baseMs: 10, maxMs: 50 },
-      ...others,
-    },
-    { log: silentLog, ...deps },
-  );
+  const images = await makeImages(imagesOptions(options), { log: silentLog, ...deps });
   onTestFinished(images.close);
   return images;
 }

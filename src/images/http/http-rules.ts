@@ -114,11 +114,15 @@ export function shown(url: URL): string {
 
 const longestShown = 200;
 
+/** The `Authorization` field of user and password (RFC 7617). */
+export function basicAuthorization({ username, password }: { readonly username: string; readonly password: string }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
 /** The `Authorization` field for the user and password that a configured URL holds; `undefined` without. */
 export function basicOf(url: URL): string | undefined {
   if (url.username === '' && url.password === '') return undefined;
-  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
-  return `Basic ${Buffer.from(pair).toString('base64')}`;
+  return basicAuthorization({ username: decoded(url.username), password: decoded(url.password) });
 }
 
 /** A percent sign that stands for itself stays one. */

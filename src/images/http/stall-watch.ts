@@ -1,3 +1,4 @@
+import { linkedController } from '../../lib/signals.ts';
 import { PullProblem } from '../failures.ts';
 
 /** A signal that aborts when nothing has moved for a while. */
@@ -12,17 +13,14 @@ export interface StallWatch extends Disposable {
 
 /** Watches one download: `stallTimeoutMs` without a `touch` ends it, however long the whole takes. */
 export function watchForStall(stallTimeoutMs: number, what: string, outer: AbortSignal): StallWatch {
-  const controller = new AbortController();
+  const linked = linkedController(outer);
   let isPaused = false;
   const timer = setTimeout(() => {
     if (isPaused) timer.refresh();
-    else controller.abort(new PullProblem('stalled', `${what}: nothing received for ${stallTimeoutMs} ms`));
+    else linked.abort(new PullProblem('stalled', `${what}: nothing received for ${stallTimeoutMs} ms`));
   }, stallTimeoutMs);
-  const onAbort = (): void => controller.abort(outer.reason);
-  if (outer.aborted) onAbort();
-  else outer.addEventListener('abort', onAbort, { once: true });
   return {
-    signal: controller.signal,
+    signal: linked.signal,
     touch: () => {
       isPaused = false;
       timer.refresh();
@@ -30,7 +28,7 @@ export function watchForStall(stallTimeoutMs: number, what: string, outer: Abort
     pause: () => void (isPaused = true),
     [Symbol.dispose]: () => {
       clearTimeout(timer);
-      outer.removeEventListener('abort', onAbort);
+      linked[Symbol.dispose]();
     },
   };
 }

@@ -5,7 +5,8 @@ import { shown } from '../http/http-rules.ts';
 import { readBody } from '../http/read-body.ts';
 import { problemOf } from './answer-problem.ts';
 import { parseChallenges, type Challenge } from './challenge.ts';
-import { basicAuthorization, type Credentials } from './credentials.ts';
+import { basicAuthorization } from '../http/http-rules.ts';
+import type { Credentials } from './credentials.ts';
 import { parseToken, tokenRequest } from './token.ts';
 
 /** What a host asked for. */

@@ -36,11 +36,6 @@ export function areNamedFor({ serverAddress = '' }: RegistryAuth, host: string):
   return serverAddress !== '' && credentialHostOf(serverAddress) === credentialHostOf(host);
 }
 
-/** The `Authorization` field of user and password (RFC 7617). */
-export function basicAuthorization({ username, password }: { readonly username: string; readonly password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-}
-
 /** Some clients fill the decoded text up with NUL, which no password has. */
 function decodePair(encoded: string): Credentials {
   const text = Buffer.from(encoded, 'base64').toString('utf8').replace(/\0+$/, '');

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { PullProblem } from '../failures.ts';
 import { BehindEnd } from '../transfer/blob-source.ts';
 import { NotFound } from './answer-problem.ts';
@@ -51,16 +50,6 @@ export function combined(attempts: readonly Attempt[]): PullProblem {
 
 /** Waits; throws when the signal aborts. */
 export type Wait = (ms: number, signal: AbortSignal) => Promise<void>;
-
-/** The wait of the real clock. Throws the signal's reason. */
-export const clockWait: Wait = async (ms, signal) => {
-  try {
-    await delay(ms, undefined, { signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  }
-};
 
 const mostAttempts = 3;
 const baseMs = 1000;

@@ -1,7 +1,7 @@
+import { pause } from '../../lib/signals.ts';
 import { plainTransport } from '../http/transport.ts';
 import type { Reference } from '../reference.ts';
 import { areFor, areNamedFor, credentialsOf } from './credentials.ts';
-import { clockWait } from './fallback.ts';
 import { keepTlsSettings } from './host-certificates.ts';
 import { makeHostSession, type HostSession } from './host-session.ts';
 import { architectureOf } from './platform.ts';
@@ -15,7 +15,7 @@ import { resolveImage } from './resolve-image.ts';
 /** Makes pulls from OCI registries (distribution-spec 1.1). Each reads the hosts' configuration anew. Throws for an architecture that vmlet does not run on. */
 export function makeRegistry(options: RegistryOptions, deps: RegistryDeps = {}): OpenRegistry {
   const { hostsDir, allowedNetworks, maxBytes, transport = plainTransport } = options;
-  const { verifySignature, resolver, wait = clockWait } = deps;
+  const { verifySignature, resolver, wait = pause } = deps;
   const architecture = architectureOf(options.architecture ?? process.arch);
 
   const sameTls = keepTlsSettings();

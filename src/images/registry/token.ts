@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { parseBoundedJson } from '../bounded-json.ts';
 import type { Challenge } from './challenge.ts';
-import { basicAuthorization, type Credentials } from './credentials.ts';
+import { basicAuthorization } from '../http/http-rules.ts';
+import type { Credentials } from './credentials.ts';
 import { PullProblem } from '../failures.ts';
 import type { HttpRequest } from '../http/http-client.ts';
 import { quoted } from '../quoted.ts';

@@ -1,5 +1,6 @@
 import { stat, statfs } from 'node:fs/promises';
 import { isErrno } from '../../lib/errno.ts';
+import { linkedController } from '../../lib/signals.ts';
 import { VmletError } from '../../model/errors.ts';
 
 /** What is free where disks are kept. */
@@ -41,16 +42,13 @@ export function makeFreeSpace({ dir, minFreeBytes, kubeletRoot }: FreeSpaceOptio
   }
 
   function watch(outer: AbortSignal): SpaceWatch {
-    const controller = new AbortController();
-    const onAbort = (): void => controller.abort(outer.reason);
-    if (outer.aborted) onAbort();
-    else outer.addEventListener('abort', onAbort, { once: true });
-    const timer = setInterval(() => void admit(0).catch((error: unknown) => controller.abort(error)), watchEveryMs);
+    const linked = linkedController(outer);
+    const timer = setInterval(() => void admit(0).catch((error: unknown) => linked.abort(error)), watchEveryMs);
     return {
-      signal: controller.signal,
+      signal: linked.signal,
       [Symbol.dispose]: () => {
         clearInterval(timer);
-        outer.removeEventListener('abort', onAbort);
+        linked[Symbol.dispose]();
       },
     };
   }

@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { abandonOnAbort } from '../../lib/signals.ts';
+import { abandonOnAbort, linkedController, pause } from '../../lib/signals.ts';
 import { PullProblem } from '../failures.ts';
 import type { Validators } from '../http/validators.ts';
 import type { Followed, Follower } from '../layer/follower.ts';
@@ -83,7 +82,7 @@ const usualJournalEveryMs = 10_000;
 export async function fetchBlob(request: FetchRequest, deps: FetchDeps, signal: AbortSignal): Promise<FetchedBlob> {
   const { partial } = deps;
   const retry = { ...usualRetry, ...request.retry };
-  const { random = Math.random, now = () => performance.now(), wait = waitByTimer, onRetry } = deps;
+  const { random = Math.random, now = () => performance.now(), wait = pause, onRetry } = deps;
   const retries = makeRetries(retry, { random, now, wait, onRetry });
   const { expectedDigest, expectedBytes } = request;
   const found = await partial.readJournal();
@@ -103,10 +102,6 @@ export async function fetchBlob(request: FetchRequest, deps: FetchDeps, signal: 
       journal = undefined;
     }
   }
-}
-
-async function waitByTimer(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal });
 }
 
 interface Start {
@@ -141,7 +136,7 @@ async function bringAndFollow(
   const { partial, keepsPartial } = deps;
   const { have, identity, resumption, segments, opened } = beginning;
   const { source, stallTimeoutMs } = request;
-  using ending = endedBy(signal);
+  using ending = linkedController(signal);
   await using follower = deps.startFollower();
   follower.failed.catch((error: unknown) => ending.abort(error));
   const blob = makeBlobFile(partial.file, have, follower.advance, request.isKept === false ? Infinity : undefined);
@@ -174,19 +169,6 @@ async function bringAndFollow(
     }
     throw reason;
   }
-}
-
-/** A controller that the outer signal aborts too. */
-function endedBy(outer: AbortSignal): Pick<AbortController, 'signal'> & { readonly abort: (reason: unknown) => void } & Disposable {
-  const controller = new AbortController();
-  const onAbort = (): void => controller.abort(outer.reason);
-  if (outer.aborted) onAbort();
-  else outer.addEventListener('abort', onAbort, { once: true });
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    [Symbol.dispose]: () => outer.removeEventListener('abort', onAbort),
-  };
 }
 
 function checkPart({ source, maxBytes, expectedBytes }: FetchRequest, bytes: number): void {

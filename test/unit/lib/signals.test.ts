@@ -1,9 +1,33 @@
 import { getEventListeners } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { abandonOnAbort, withTimeout } from '../../../src/lib/signals.ts';
+import { abandonOnAbort, linkedController, pause, withTimeout } from '../../../src/lib/signals.ts';
 
 const never = new AbortController().signal;
+
+describe('linkedController', () => {
+  it('aborts with the outer signal, also with one that has aborted, or by itself, and lets go when disposed', () => {
+    const [outer, reason] = [new AbortController(), new Error('enough')];
+    using linked = linkedController(outer.signal);
+    const own = linkedController(outer.signal);
+    own.abort(new Error('mine'));
+    own[Symbol.dispose]();
+    expect([linked.signal.aborted, outer.signal.aborted, getEventListeners(outer.signal, 'abort').length]).toEqual([false, false, 1]);
+    outer.abort(reason);
+    expect([linked.signal.reason, own.signal.reason]).toEqual([reason, new Error('mine')]);
+    expect(linkedController(outer.signal).signal.reason).toBe(reason);
+  });
+});
+
+describe('pause', () => {
+  it('ends with the signal’s reason', async () => {
+    const [controller, reason] = [new AbortController(), new Error('enough')];
+    await expect(pause(60_000, AbortSignal.abort(reason))).rejects.toBe(reason);
+    const pausing = pause(60_000, controller.signal);
+    controller.abort(reason);
+    await expect(pausing).rejects.toBe(reason);
+  });
+});
 
 describe('withTimeout', () => {
   beforeEach(() => void vi.useFakeTimers());

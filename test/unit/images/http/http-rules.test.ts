@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { basicOf, planAnswer, redirectTarget, refuseWebPage, shown, type AnswerHead } from '../../../../src/images/http/http-rules.ts';
+import {
+  basicAuthorization,
+  basicOf,
+  planAnswer,
+  redirectTarget,
+  refuseWebPage,
+  shown,
+  type AnswerHead,
+} from '../../../../src/images/http/http-rules.ts';
 
 const https = new URL('https://disks.example/a/x.qcow2?token=secret');
 
@@ -148,6 +156,10 @@ describe('where a redirect leads', () => {
   ])('the host of %s is %s', (location, host) => {
     expect(redirectTarget(new URL('http://disks.example/'), location).hostname).toBe(host);
   });
+});
+
+test('user and password become a field', () => {
+  expect(basicAuthorization({ username: 'ü', password: 'p' })).toBe(`Basic ${Buffer.from('ü:p').toString('base64')}`);
 });
 
 test('user and password of a url become a field, and no message shows them', () => {
