@@ -44,11 +44,9 @@ quietly mmdebstrap --mode=root --variant=essential --format=directory --architec
   --setup-hook="cp -r --no-preserve=ownership root/. \"\$1/\"" --customize-hook=./finish.sh \
   "$suite" "$root" "deb [trusted=yes] copy:$repository ./"
 
-cat >"$root/etc/apt/sources.list" <<END
-deb http://deb.debian.org/debian $suite main
-deb http://deb.debian.org/debian $suite-updates main
-deb http://deb.debian.org/debian-security $suite-security main
-END
+# A guest asks where this machine asks, of Debian's own archives alone.
+apt-get indextargets --format '$(ORIGIN) deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Architecture: amd64' |
+  sed -n 's/^Debian deb /deb /p' | sort -u >"$root/etc/apt/sources.list"
 
 # In sectors of 512 bytes: the table and GRUB's core before the one partition, which fills the disk. It is sparse.
 step "disk"
