@@ -149,7 +149,7 @@ export function makePulls(deps: PullDeps): Pulls {
       }
     };
     try {
-      return await flights.run(wanted.content ?? wanted.origin ?? '', work, signal);
+      return await flights.run(wanted.flight, work, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof FailedWay)) throw error;

@@ -27,26 +27,24 @@ export interface Wanted {
   readonly diskDigest: string | undefined;
   /** Digest of all that decides which disk comes out, where it is known in advance: an image with this content need not be fetched. */
   readonly content: string | undefined;
+  /** Digest that is the same for whoever may share one download of it. */
+  readonly flight: string;
   /** Digest of where it comes from and how it is read, to find the validators of an earlier download. */
   readonly origin: string | undefined;
 }
 
 /** What a layer list says of the disk that comes out of it. */
 export function wantedOfLayers({ layers }: ResolvedImage): Wanted {
-  return {
-    parts: layers.map(({ source, wrapping, format, digest, sizeBytes }) => ({
-      source,
-      wrapping,
-      format,
-      expected: { digest, sizeBytes },
-      partialKey: hexOf(digest),
-    })),
-    diskDigest: undefined,
-    content: digestOfText(
-      JSON.stringify(layers.map(({ digest, wrapping, format }) => [digest, format, wrapping.archive, wrapping.compression])),
-    ),
-    origin: undefined,
-  };
+  const readings = layers.map(({ digest, wrapping, format }) => [digest, format, wrapping.archive, wrapping.compression]);
+  const content = digestOfText(JSON.stringify(readings));
+  const parts = layers.map(({ source, wrapping, format, digest, sizeBytes }) => ({
+    source,
+    wrapping,
+    format,
+    expected: { digest, sizeBytes },
+    partialKey: hexOf(digest),
+  }));
+  return { parts, diskDigest: undefined, content, flight: content, origin: undefined };
 }
 
 /** What a mapping says of its one file. */
@@ -56,10 +54,12 @@ export function wantedOfFile(origin: HttpOrigin | FileOrigin, source: BlobSource
   const stallTimeoutMs = origin.kind === 'http' ? origin.transport.stallTimeoutMs : undefined;
   const address = origin.kind === 'http' ? origin.url.href : origin.path;
   const key = digestOfText(JSON.stringify([address, format, compression, digest ?? '', ...trustOf(origin)]));
+  const content = digest === undefined ? undefined : digestOfText(JSON.stringify(['disk', digest, format]));
   return {
     parts: [{ source, wrapping, format, expected: undefined, partialKey: hexOf(key), stallTimeoutMs }],
     diskDigest: digest,
-    content: digest === undefined ? undefined : digestOfText(JSON.stringify(['disk', digest, format])),
+    content,
+    flight: content ?? key,
     origin: key,
   };
 }

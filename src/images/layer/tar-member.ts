@@ -20,7 +20,7 @@ export function judgeMember({ name, kind, says, sizeBytes }: TarHeader): 'disk' 
 
 /** The second file of a layer. */
 export function twoDisks(first: string, second: string): Refusal {
-  return new Refusal('tar-two-disks', `the layer holds two files, ${quoted(first)} and ${quoted(second)}; ${expected}`);
+  return new Refusal('two-disks', `the layer holds two files, ${quoted(first)} and ${quoted(second)}; ${expected}`);
 }
 
 /** `.wh.` marks what an overlay takes away (OCI image specification, "Whiteouts"). */

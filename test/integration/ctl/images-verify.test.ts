@@ -126,7 +126,7 @@ describe('what a node refuses is refused, with code 1 and the reason', () => {
       /flatten it/,
     ],
     ['damaged tables', () => Buffer.from(disk()).fill(0, 0x20000, 0x30000), 'qemu-check', /qemu-img check/],
-    ['two disks', () => layerOf({ 'a.qcow2': disk(), 'b.qcow2': disk() }), 'tar-two-disks', /two files/],
+    ['two disks', () => layerOf({ 'a.qcow2': disk(), 'b.qcow2': disk() }), 'two-disks', /two files/],
     ['no disk', () => layerOf({}), 'no-disk', /no disk/],
     ['a symbolic link', () => layerOf({}, (dir) => symlinkSync('/etc/shadow', join(dir, 'disk.qcow2'))), 'tar-entry', /link/],
     ['a cut layer', () => half(layerOf({ 'd.qcow2': disk() })), 'tar-truncated', /cut off/],

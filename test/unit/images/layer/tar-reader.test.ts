@@ -120,8 +120,8 @@ describe('a member that is refused', () => {
 
 describe('a layer that is refused', () => {
   test('with two disks', () => {
-    expectRefusal(() => read(tarOf(disk, { ...disk, name: 'disk/b' })), 'tar-two-disks', /"disk\/disk.img" and "disk\/b"/);
-    expectRefusal(() => read(tarOf(disk, disk)), 'tar-two-disks');
+    expectRefusal(() => read(tarOf(disk, { ...disk, name: 'disk/b' })), 'two-disks', /"disk\/disk.img" and "disk\/b"/);
+    expectRefusal(() => read(tarOf(disk, disk)), 'two-disks');
   });
 
   test('with a disk that is too large, before its first byte', () => {
