@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeNode, request, soon, type TestNode, type Traces } from './node.ts';
-
-const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] } satisfies Traces;
+import { bridgePlugin, makeNode, nothing, request, soon, type TestNode } from './node.ts';
 
 async function failureOf(work: Promise<unknown>): Promise<{ message: string; facts: ErrorFacts }> {
   const error = await work.then(

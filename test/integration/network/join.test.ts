@@ -3,9 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, run, serverPid, soon, type TestNode, type Traces } from './node.ts';
-
-const nothing = { namespaces: [], links: ['lo'], iptables: [], leases: [], records: [], cached: [], processes: [] } satisfies Traces;
+import { bridgePlugin, makeGuest, makeNode, nothing, request, run, serverPid, soon, type TestNode } from './node.ts';
 
 /** Every point of a join's programs (move, filter, bridge, DHCP server) at which a daemon can be killed. */
 const points = [1, 2, 3, 4].flatMap((nth) => (['created', 'spawn', 'exit'] as const).map((point) => ({ nth, point })));

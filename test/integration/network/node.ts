@@ -30,7 +30,21 @@ export interface Traces {
   /** Results that are cached as libcni does. */
   readonly cached: readonly string[];
   readonly processes: readonly string[];
+  /** Files of DHCP servers. */
+  readonly dhcp: readonly string[];
 }
+
+/** A node on which no pod is left. */
+export const nothing: Traces = {
+  namespaces: [],
+  links: ['lo'],
+  iptables: [],
+  leases: [],
+  records: [],
+  cached: [],
+  processes: [],
+  dhcp: [],
+};
 
 /**
  * A node for pod networks that touches nothing of the machine: real CNI plugins run in a network namespace of the test's own, which
@@ -118,11 +132,12 @@ export function makeNode(): TestNode {
     traces: () => ({
       namespaces: list(netnsDir),
       links: linkNames(inside('ip', '-json', 'link')),
-      iptables: [...inside('iptables-save').split('\n'), ...inside('ip6tables-save').split('\n')].filter((line) => line.startsWith('-A')),
+      iptables: ['iptables-save', 'ip6tables-save'].flatMap((save) => inside(save).split('\n').filter(isOfPod)),
       leases: list(join(dir, 'ipam', 'testnet')).filter((name) => /^[0-9a-f]+[.:]/.test(name)),
       records: list(join(stateDir, 'attachments')),
       cached: list(join(stateDir, 'cni', 'results')),
       processes: processesOf(dir),
+      dhcp: list(runtimeDir),
     }),
     calls: () =>
       readFileSync(journal, 'utf8')
@@ -223,6 +238,11 @@ elif [ -n "$router" ]; then ip route replace default via "$router" dev "$interfa
 function script(file: string, text: string): void {
   writeFileSync(file, `#!/bin/sh\n${text}\n`);
   chmodSync(file, 0o755);
+}
+
+/** Rules, and the chains that plugins make for one pod: those are named by a hash. */
+function isOfPod(line: string): boolean {
+  return /^-A |^:CNI-([A-Z]+-)?[0-9a-f]{10}/.test(line);
 }
 
 function list(dir: string): readonly string[] {

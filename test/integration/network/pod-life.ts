@@ -1,13 +1,17 @@
 import { subscribe } from 'node:diagnostics_channel';
+import promises from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
 import { makeNetwork } from '../../../src/network/network.ts';
+import type { Step } from './life.ts';
 
 /**
- * A daemon for tests, run as a program: a pod's network is made, joined to a tap and released, as the use cases do it. At the nth
- * program that it starts it kills itself, or that program. Prints how many programs it has started.
+ * A daemon for tests, run as a program: a pod's network is made, joined to a tap and released, as the use cases do it. At the nth step
+ * it kills itself, or the step fails: a program is killed, a change of a file is refused. Prints its steps.
  */
-const { options, request, tap, nth, point } = z
+const { options, request, tap, nth, how } = z
   .object({
     options: z.object({
       netnsDir: z.string(),
@@ -18,24 +22,48 @@ const { options, request, tap, nth, point } = z
     request: z.custom<Parameters<Awaited<ReturnType<typeof makeNetwork>>['attach']>[0]>(),
     tap: z.string(),
     nth: z.int().min(0),
-    /** The daemon dies before the nth program is started, once it runs, or once it has ended; or the program is killed. */
-    point: z.enum(['created', 'spawn', 'exit', 'fail']),
+    how: z.enum(['killed before', 'killed during', 'failed']),
   })
   .parse(JSON.parse(process.argv[2] ?? ''));
 
-type Child = NodeJS.EventEmitter & { readonly pid: number };
-const started = z.object({ process: z.custom<Child>() });
-let count = 0;
+const steps: Step[] = [];
+const die = (): void => process.kill(process.pid, 'SIGKILL') && undefined;
+
+/** Counts a step; true for the one that is to fail. */
+function begin(step: Step): boolean {
+  steps.push(step);
+  if (steps.length !== nth) return false;
+  if (how === 'killed before') die();
+  return how === 'failed';
+}
+
 const network = await makeNetwork(options, { log: silentLog });
+
+type Child = NodeJS.EventEmitter & { readonly pid: number; readonly spawnargs: readonly string[] };
+const started = z.object({ process: z.custom<Child>() });
 subscribe('child_process', (message) => {
-  count += 1;
-  if (count !== nth) return;
-  const die = (): void => process.kill(process.pid, 'SIGKILL') && undefined;
   const { process: child } = started.parse(message);
-  if (point === 'created') die();
-  else if (point === 'fail') child.once('spawn', () => process.kill(child.pid, 'SIGKILL'));
-  else child.once(point, die);
+  const step = { kind: 'program', name: '' } as const;
+  const fails = begin(step);
+  child.once('spawn', () => Object.assign(step, { name: child.spawnargs.slice(0, 3).join(' ') }));
+  if (fails) child.once('spawn', () => process.kill(child.pid, 'SIGKILL'));
+  else if (steps.length === nth) child.once('spawn', die);
 });
+
+type Change = (path: string, ...rest: readonly unknown[]) => Promise<unknown>;
+const changes = ['mkdir', 'open', 'rename', 'rm', 'writeFile'] as const;
+for (const name of changes) {
+  const real = promises[name] as Change;
+  const disturbed: Change = async (path, ...rest) => {
+    const isRead = name === 'open' && rest[0] === 'r';
+    if (!isRead && begin({ kind: 'file', name: `${name} ${basename(path)}` })) {
+      throw Object.assign(new Error(`EIO: i/o error, ${name} '${path}'`), { code: 'EIO' });
+    }
+    return real(path, ...rest);
+  };
+  Object.assign(promises, { [name]: disturbed });
+}
+syncBuiltinESMExports();
 
 const { sandboxId } = request;
 const soon = (): AbortSignal => AbortSignal.timeout(60_000);
@@ -44,12 +72,14 @@ try {
   await network.makeTap({ tap, count: 1, uid: 0, queues: 1 }, soon());
   await network.joinTap(sandboxId, tap, soon());
 } catch (error) {
-  if (point !== 'fail') throw error;
+  if (how !== 'failed') throw error;
 }
-// A step that fails here is asked for again, as a kubelet does.
-await network.removeTap(sandboxId, tap, soon()).catch(() => undefined);
-await network.detach(sandboxId, soon()).catch(() => undefined);
-await network.removeTap(sandboxId, tap, soon());
-await network.detach(sandboxId, soon());
+
+async function release(): Promise<void> {
+  await network.removeTap(sandboxId, tap, soon());
+  await network.detach(sandboxId, soon());
+}
+
+await release().catch(release); // as a kubelet, which asks again
 network.close();
-process.stdout.write(String(count));
+process.stdout.write(JSON.stringify(steps));
