@@ -24,7 +24,7 @@ export async function attach(parts: Parts, request: AttachRequest, signal: Abort
   checkRequest(request);
   const capabilities = capabilityArguments(request);
   const known = records.get(sandboxId);
-  if (known?.added && (await namespaces.isAlive(known.netnsPath))) return known.added.attachment;
+  if (known?.added && !known.deleting && (await namespaces.isAlive(known.netnsPath))) return known.added.attachment;
   if (known) await tearDown(parts, sandboxId, signal);
   const network = await directory.current();
   checkOwnCapabilities(network, capabilities);

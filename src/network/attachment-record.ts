@@ -35,6 +35,10 @@ export interface AttachmentRecord {
   /** Set from before the interfaces are first bridged until they are put back; `making` while that may be half done. The first one's tap. */
   readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
   readonly dhcp?: HelperIdentity;
+  /** Set before the first DEL: from then on the plugins may have removed interfaces. */
+  readonly deleting?: true;
+  /** With that, of an ADD that did not come to its end: the interfaces that it left. */
+  readonly left?: readonly LinkState[];
   /** How many times the network could not be released. */
   readonly failedReleases?: number;
 }
@@ -73,6 +77,8 @@ const record: z.ZodType<AttachmentRecord> = z.strictObject({
     .exactOptional(),
   joint: z.strictObject({ state: z.enum(['making', 'made']), tap: z.string() }).exactOptional(),
   dhcp: z.strictObject({ pid: z.int().min(1), startTicks: z.string() }).exactOptional(),
+  deleting: z.literal(true).exactOptional(),
+  left: z.array(linkStateSchema).exactOptional(),
   failedReleases: z.int().min(0).exactOptional(),
 });
 
@@ -81,8 +87,12 @@ export function parseAttachmentRecord(value: unknown): AttachmentRecord {
   return record.parse(value);
 }
 
-/** The interfaces of a sandbox with the taps of a VM, in the guest's order; none before ADD has come to its end. */
-export function nicsOf(found: Pick<AttachmentRecord, 'added'>, tap: string): readonly Nic[] {
-  const links = found.added ? [found.added.link, ...(found.added.others ?? [])] : [];
-  return links.map((link, index) => ({ index, link, tap: nthTap(tap, index) }));
+/** The interfaces of a sandbox, in the guest's order; where ADD did not come to its end, those that it left, once DEL has begun. */
+export function linksOf({ added, left = [] }: Pick<AttachmentRecord, 'added' | 'left'>): readonly LinkState[] {
+  return added ? [added.link, ...(added.others ?? [])] : left;
+}
+
+/** The same with the taps of a VM. */
+export function nicsOf(record: Pick<AttachmentRecord, 'added' | 'left'>, tap: string): readonly Nic[] {
+  return linksOf(record).map((link, index) => ({ index, link, tap: nthTap(tap, index) }));
 }

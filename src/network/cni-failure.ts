@@ -51,6 +51,11 @@ export function failureOf(plugin: string, command: string, run: PluginRun, timeo
   return cniFailure(plugin, command, `${how} without a CNI error`, { details: said || run.stdout.trim().slice(0, 2_000) });
 }
 
+/** True for a plugin that has come to an end, and has told why it failed. */
+export function isReported(error: unknown): boolean {
+  return error instanceof VmletError && error.facts.code === 'CNI_FAILED' && error.facts.cniCode !== undefined;
+}
+
 function parseError(stdout: string): z.infer<typeof errorSchema> | undefined {
   try {
     return errorSchema.safeParse(JSON.parse(stdout)).data;

@@ -61,6 +61,24 @@ export function restoreArguments({ name, mac, mtu, ipv6Disabled, kind }: LinkSta
   return [name, mac, String(mtu), ipv6Disabled ? '1' : '0', kind === 'veth' ? '' : 'down', bridgeName(index)];
 }
 
+/**
+ * A shell program for the pod's netns that puts a bridge without ports in the place of the CNI's interface, named `$1`, with MAC `$2`, MTU
+ * `$3` and address `$4`, or with `$4` empty removes it again. A node on which VMs are joined has that kind of link in its kernel.
+ */
+export const standInProgram = [
+  'if [ -e "/proc/sys/net/ipv4/conf/$1" ]; then ip link del dev "$1" || exit 1; fi',
+  'if [ -z "$4" ]; then exit 0; fi',
+  'ip link add name "$1" address "$2" mtu "$3" up type bridge || exit 1',
+  'echo 0 > "/proc/sys/net/ipv6/conf/$1/disable_ipv6"', // where the kernel has no IPv6 there is no such address either
+  'exec ip addr add "$4" dev "$1"',
+].join('\n');
+
+/** The arguments of `standInProgram` for the nth address of an interface; from the last on it is removed. */
+export function standInArguments({ name, mac, mtu, addresses }: LinkState, nth: number): readonly string[] {
+  const found = addresses[nth];
+  return [name, mac, String(mtu), found ? `${found.local}/${found.prefixlen}` : ''];
+}
+
 /** A VM's taps in the host's namespace. */
 export interface TapScript {
   /** Those to make, in order. */

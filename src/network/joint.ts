@@ -57,7 +57,7 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
     await serve(parts, record, tap, signal);
     return;
   }
-  if (record.joint) await restoreLink(parts, record, signal);
+  if (record.joint) await restoreLinks(parts, record, signal);
   await parts.records.put(sandboxId, { ...record, joint: { state: 'making', tap } });
   try {
     await join(parts, record, { tap, scriptOf: (nic) => joinScript(nic, { bridge: randomMac(), port: randomMac() }) }, signal);
@@ -92,9 +92,14 @@ export async function removeTaps(parts: Parts, record: AttachmentRecord | undefi
 }
 
 /** Puts the CNI's interfaces back as ADD left them; also after a join that was cut short. One that cannot be does not stop the others. */
-export async function restoreLink({ namespaces }: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
+export async function restoreLinks(
+  { namespaces }: Parts,
+  record: AttachmentRecord,
+  signal: AbortSignal,
+  nics = nicsOf(record, ''),
+): Promise<void> {
   const failures: unknown[] = [];
-  for (const { index, link } of nicsOf(record, '')) {
+  for (const { index, link } of nics) {
     const argv = ['sh', '-c', restoreProgram, 'restore', ...restoreArguments(link, index)] as const;
     await namespaces.run(record.netnsPath, { argv, input: restoreScript(link) }, signal).catch((error: unknown) => failures.push(error));
   }
@@ -147,7 +152,7 @@ async function undo(parts: Parts, record: Added): Promise<void> {
   const fresh = AbortSignal.timeout(30_000);
   const { sandboxId } = record.subject;
   try {
-    await restoreLink(parts, record, fresh);
+    await restoreLinks(parts, record, fresh);
     const { joint: _joint, dhcp: _dhcp, ...before } = record;
     await parts.records.put(sandboxId, before);
   } catch (error) {

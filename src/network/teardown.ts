@@ -1,7 +1,9 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
+import { beginDel, del, goneLinks, isNeededForDel } from './del.ts';
 import { removeTaps } from './joint.ts';
+import type { LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
 import { putBack } from './put-back.ts';
 import type { AddProgress } from './cni.ts';
@@ -11,21 +13,17 @@ interface Failure {
   readonly error: unknown;
 }
 
-/** How far an ADD came that failed: its namespace goes also when DEL fails, since nobody will ask for it again. */
-interface Extent {
-  readonly failedAdd?: AddProgress;
-}
-
 /**
  * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, the interface is put back, DEL, then the namespace.
  * A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As long as DEL fails the
  * namespace and the record stay, and the whole is tried again in the background; a next call may complete it too. A sandbox without
- * record is fine. Errors: CNI_FAILED.
+ * record is fine. `failedAdd` is how far an ADD came that has just failed. Errors: CNI_FAILED.
  */
-export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, extent: Extent = {}): Promise<void> {
-  const { records, namespaces, cni, cache, dhcp, log } = parts;
-  const record = records.get(sandboxId);
-  if (!record) return;
+export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, failedAdd?: AddProgress): Promise<void> {
+  const { records, namespaces, cache, dhcp, log } = parts;
+  const found = records.get(sandboxId);
+  if (!found) return;
+  const record: AttachmentRecord = failedAdd ? { ...found, progress: failedAdd } : found;
   const failures: Failure[] = [];
   const step = async (what: string, work: () => Promise<unknown>): Promise<void> => {
     try {
@@ -34,18 +32,21 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
       failures.push({ what, error });
     }
   };
-  const { netnsPath, network, subject, joint } = record;
+  const { netnsPath, network, joint } = record;
   const isAlive = await namespaces.isAlive(netnsPath);
+  let gone: readonly LinkState[] = [];
+  if (isAlive) await step('look for the CNI interface', async () => void (gone = await goneLinks(parts, record, signal)));
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
     await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
-    if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, signal));
+    if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, gone, signal));
   }
   if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures, signal);
-  const progress = extent.failedAdd ?? (await progressOf(parts, record));
-  const failed = await cni.del({ network, subject, netnsPath: isAlive ? netnsPath : '', ...progress }, signal);
+  const progress = await progressOf(parts, record);
+  const begun = isAlive ? await beginDel(parts, record, signal) : record;
+  const failed = await del(parts, { record, netnsPath: isAlive ? netnsPath : '', progress, gone, mayWait: mayWait(record) }, signal);
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
-  if (failed.length === 0 || extent.failedAdd) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
+  if (failed.length === 0 || !isNeededForDel(begun)) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
   if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
   if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
   if (failures.length > 0) await fail(parts, sandboxId, failures, signal);
@@ -94,7 +95,7 @@ async function progressOf({ cache }: Parts, { network, subject, added, progress 
 /** Undoes an ADD that failed, whatever became of its caller. What cannot be undone is logged and kept, to be tried again. */
 export async function rollBack(parts: Parts, sandboxId: string, failedAdd: AddProgress): Promise<void> {
   const fresh = AbortSignal.timeout(rollBackTimeoutMs);
-  await tearDown(parts, sandboxId, fresh, { failedAdd }).catch((error: unknown) => {
+  await tearDown(parts, sandboxId, fresh, failedAdd).catch((error: unknown) => {
     parts.log.warn({ sandboxId, err: error }, 'network not rolled back; it will be tried again');
   });
 }

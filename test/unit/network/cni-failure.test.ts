@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { failureOf, type PluginRun } from '../../../src/network/cni-failure.ts';
+import { failureOf, isReported, type PluginRun } from '../../../src/network/cni-failure.ts';
 
 const run = (more: Partial<PluginRun>): PluginRun => ({ stdout: '', stderr: '', exitCode: 1, signal: undefined, ended: 'exit', ...more });
 const failure = (more: Partial<PluginRun>): ReturnType<typeof failureOf> => failureOf('calico', 'ADD', run(more), 30_000);
@@ -29,6 +29,12 @@ describe('failureOf', () => {
 
   it('is nothing for a plugin that ended well, whatever it said on the way', () => {
     expect(failure({ exitCode: 0, stdout: error({ msg: 'x' }), stderr: 'a warning' })).toBeUndefined();
+  });
+
+  it('tells what a plugin reports from what became of it', () => {
+    const told = failure({ stdout: error({ msg: 'no such chain' }) });
+    const cut = [failure({ exitCode: undefined, signal: 'SIGKILL' }), failure({ ended: 'deadline' }), new Error('no such chain')];
+    expect([told, ...cut].map(isReported)).toEqual([true, false, false, false]);
   });
 
   it('carries the plugin’s own code and details', () => {

@@ -10,6 +10,8 @@ import {
   restoreArguments,
   restoreProgram,
   restoreScript,
+  standInArguments,
+  standInProgram,
   tapScript,
 } from '../../../src/network/joint-scripts.ts';
 import { parseLinkState, type LinkState } from '../../../src/network/link-state.ts';
@@ -30,6 +32,18 @@ describe.each(['bridge', 'ptp', 'calico'])('for an interface of %s', (plugin) =>
 it('the programs around them', () => {
   expectGolden('network/join-program.sh', `${joinProgram}\n`);
   expectGolden('network/restore-program.sh', `${restoreProgram}\n`);
+  expectGolden('network/stand-in-program.sh', `${standInProgram}\n`);
+});
+
+it('a link stands in for an interface with one address after the other, and goes after the last', () => {
+  const state = stateOf('bridge');
+  const addressOf = (nth: number): readonly string[] => standInArguments(state, nth);
+  const shared = ['eth0', state.mac, '1400'];
+  expect([addressOf(0), addressOf(1), addressOf(2)]).toEqual([
+    [...shared, '10.213.7.2/24'],
+    [...shared, 'fd00:213:7::2/64'],
+    [...shared, ''],
+  ]);
 });
 
 it('takes an interface down where it cannot change its MAC while up', () => {
