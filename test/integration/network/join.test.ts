@@ -67,6 +67,7 @@ describe('a join whose daemon is killed', () => {
     const [first, second, third] = Array.from({ length: 3 }, () => makeGuest(node, interfaces[0]?.mac ?? ''));
     if (!first || !second || !third) throw new Error('three guests are needed');
     await before.joinTap(sandboxId, first.tap, soon());
+    before.close(); // else it starts another server for the one that the next daemon ends
     await joinAndDie(node, { sandboxId, tap: second.tap, nth, point });
 
     const network = await node.open();

@@ -294,7 +294,7 @@ function hangingGroups(journal: string): ReadonlySet<number> {
 /** The pid of a sandbox's DHCP server by its pid file, which is written a moment after the server listens. */
 export async function serverPid({ runtimeDir }: TestNode, sandboxId: string): Promise<number> {
   const file = join(runtimeDir, `${sandboxId}.pid`);
-  return waitFor(() => existsSync(file) && Number.parseInt(readFileSync(file, 'utf8'), 10), {
+  return waitFor(() => existsSync(file) && (Number.parseInt(readFileSync(file, 'utf8'), 10) || false), {
     timeoutMs: 10_000,
     what: 'pid file of dnsmasq',
   });
