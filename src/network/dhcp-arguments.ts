@@ -1,4 +1,4 @@
-import type { DnsConfig, GuestInterface, InterfaceRoute, NetworkAttachment } from '../model/network.ts';
+import type { DnsConfig, GuestInterface, InterfaceRoute } from '../model/network.ts';
 import { familyOf, netmaskOf, networkOf, parseCidr, type Cidr } from './address.ts';
 import { bridgeName } from './joint-scripts.ts';
 
@@ -24,14 +24,14 @@ const anywhere = '0.0.0.0/0';
 
 /**
  * The arguments of a dnsmasq that serves exactly one guest, which is on no subnet of the bridges: `shared-network` lets it answer for a
- * subnet it has no address in (dnsmasq(8)). `undefined` when there is no IPv4 address to serve; IPv6 goes by cloud-init.
+ * subnet it has no address in (dnsmasq(8)). IPv6 goes by cloud-init: where there is no IPv4 address, the server listens to nothing, but
+ * is there, as in every network.
  */
-export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readonly string[] | undefined {
+export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readonly string[] {
   const served = subject.interfaces.flatMap((guest, index): readonly Served[] => {
     const address = primaryIpv4(guest);
     return address ? [{ index, guest, address }] : [];
   });
-  if (served.length === 0) return undefined;
   return [
     '--keep-in-foreground',
     '--conf-file=/dev/null',
@@ -73,11 +73,6 @@ function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readon
 }
 
 const noDns: DnsConfig = { servers: [], searches: [], options: [] };
-
-/** True when a guest has an IPv4 address, which DHCP gives it. */
-export function needsDhcp(attachment: NetworkAttachment): boolean {
-  return attachment.interfaces.some((guest) => primaryIpv4(guest) !== undefined);
-}
 
 function primaryIpv4(guest: GuestInterface): Cidr | undefined {
   return guest.addresses.map(({ cidr }) => parseCidr(cidr)).find((cidr) => cidr?.family === 4);

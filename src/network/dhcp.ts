@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,10 +9,7 @@ import { dhcpMark, dnsmasqArguments, type DhcpPlace, type DhcpSubject } from './
 
 /** DHCP servers of pods: one dnsmasq in each pod's netns, which outlives the daemon. */
 export interface Dhcp {
-  /**
-   * Starts a server and answers when it listens; starts none when there is no IPv4 address to serve. `started` is told its identity, to
-   * be recorded while it starts. On error it is ended.
-   */
+  /** Starts a server and answers when it listens. `started` is told its identity, to be recorded while it starts. On error it is ended. */
   readonly start: (request: DhcpRequest, started: (helper: HelperIdentity) => Promise<void>, signal: AbortSignal) => Promise<void>;
   /**
    * The living server of a sandbox: the recorded one, the one that its pid file names, or where a start was cut short before either,
@@ -29,6 +26,10 @@ export interface DhcpRequest extends DhcpSubject {
   readonly netnsPath: string;
 }
 
+interface Files extends DhcpPlace {
+  readonly logFile: string;
+}
+
 const readyTimeoutMs = 10_000;
 
 /** Makes the DHCP servers' keeper; their files are in `dir`, of root alone. */
@@ -36,7 +37,7 @@ export async function makeDhcp(dir: string): Promise<Dhcp> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const user = await serverUser();
 
-  const filesOf = (sandboxId: string): DhcpPlace & { readonly logFile: string } => ({
+  const filesOf = (sandboxId: string): Files => ({
     pidFile: join(dir, `${sandboxId}.pid`),
     leaseFile: join(dir, `${sandboxId}.leases`),
     logFile: join(dir, `${sandboxId}.log`),
@@ -46,13 +47,11 @@ export async function makeDhcp(dir: string): Promise<Dhcp> {
   async function start(request: DhcpRequest, started: (helper: HelperIdentity) => Promise<void>, signal: AbortSignal): Promise<void> {
     const files = filesOf(request.sandboxId);
     const args = dnsmasqArguments(request, files);
-    if (!args) return;
-    await rm(files.logFile, { force: true });
+    await Promise.all([files.logFile, files.pidFile].map(async (file) => rm(file, { force: true })));
     const helper = await startHelper('nsenter', [`--net=${request.netnsPath}`, 'dnsmasq', ...args], { logFile: files.logFile });
     try {
       using deadline = withTimeout(signal, readyTimeoutMs, 'the start of dnsmasq');
-      const inode = statSync(request.netnsPath).ino;
-      await Promise.all([started(helper), untilListening(helper, inode, files.logFile, deadline)]);
+      await Promise.all([started(helper), untilListening(helper, files, deadline)]);
     } catch (error) {
       await stop(request.sandboxId, helper);
       throw error;
@@ -87,21 +86,11 @@ async function serverUser(): Promise<string> {
   return /^dnsmasq:/m.test(passwd) ? 'dnsmasq' : 'nobody';
 }
 
-/** Waits until UDP port 67 is bound in the pod's netns: before `nsenter` has entered it, /proc shows the host's sockets. */
-async function untilListening(helper: HelperIdentity, netnsInode: number, logFile: string, signal: AbortSignal): Promise<void> {
-  while (!isListening(helper.pid, netnsInode)) {
+/** Waits for the pid file: dnsmasq writes it when it has opened its sockets, if it has any. */
+async function untilListening(helper: HelperIdentity, { pidFile, logFile }: Files, signal: AbortSignal): Promise<void> {
+  while (!existsSync(pidFile)) {
     if (!isAlive(helper)) throw new Error(`dnsmasq ended at its start: ${(await readFile(logFile, 'utf8')).trim().slice(-1_000)}`);
     await delay(2, undefined, { signal }).catch(() => signal.throwIfAborted());
-  }
-}
-
-function isListening(pid: number, netnsInode: number): boolean {
-  try {
-    if (statSync(`/proc/${pid}/ns/net`).ino !== netnsInode) return false;
-    return /^ *[0-9]+: [0-9A-F]{8}:0043 /m.test(readFileSync(`/proc/${pid}/net/udp`, 'latin1'));
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ESRCH', 'EINVAL')) return false; // it ended meanwhile: the caller sees that
-    throw error;
   }
 }
 

@@ -5,7 +5,6 @@ import { nthTap } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
 import type { GuestInterface } from '../model/network.ts';
 import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
-import { needsDhcp } from './dhcp-arguments.ts';
 import { frameFilter } from './frame-filter.ts';
 import {
   forwardingScript,
@@ -112,7 +111,6 @@ export async function serve(parts: Parts, record: Added, tap: string, signal: Ab
   const { records, dhcp } = parts;
   const { sandboxId } = record.subject;
   const made: AttachmentRecord = { ...record, joint: { state: 'made', tap } };
-  if (!needsDhcp(record.added.attachment)) return records.put(sandboxId, made);
   const { netnsPath, hostname } = record;
   const { interfaces, dns } = record.added.attachment;
   const request = { sandboxId, netnsPath, hostname, interfaces, dns };

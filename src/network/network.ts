@@ -89,10 +89,7 @@ export interface Network {
   readonly helperPid: (sandboxId: string) => number | undefined;
   /** Tells of each sandbox whose helper has died and been replaced. The listener must return at once. Answers a function that unsubscribes. */
   readonly onHelperReplaced: (listener: (sandboxId: string) => void) => () => void;
-  /**
-   * Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` where they cannot be had: no VM
-   * is joined, or its network has no DHCP server (IPv6 alone).
-   */
+  /** Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` when no VM is joined. */
   readonly counters: (sandboxId: string) => Promise<readonly NicCounters[] | undefined>;
   /**
    * Removes the VM's taps from wherever they are; those that are gone are fine. Ends DHCP too, unless another tap has been joined meanwhile: that

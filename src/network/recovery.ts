@@ -1,4 +1,3 @@
-import { needsDhcp } from './dhcp-arguments.ts';
 import type { Parts } from './parts.ts';
 import { serve } from './joint.ts';
 import { tearDown } from './teardown.ts';
@@ -47,7 +46,7 @@ async function recoverOne(
     return tearDown(parts, sandboxId, signal);
   }
   const tap = live.get(sandboxId);
-  if (tap === undefined || !needsDhcp(record.added.attachment) || !(await namespaces.isAlive(record.netnsPath))) return;
+  if (tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
   const helper = await dhcp.find(sandboxId, record.dhcp);
   if (!helper) {
     log.warn({ sandboxId }, 'DHCP server was gone, starting another');

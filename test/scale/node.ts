@@ -1,9 +1,12 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { identify } from '../../src/lib/helper-process.ts';
 import { runProgram } from '../../src/lib/run-program.ts';
 import { makeLibvirtClient, type LibvirtClient } from '../../src/libvirt/libvirt.ts';
+import { dhcpMark } from '../../src/network/dhcp-arguments.ts';
 import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { runPod } from '../kubelet/kubelet.ts';
 import { makeCriClient, type CriClient } from '../lib/cri-client.ts';
@@ -63,7 +66,15 @@ export async function startScaleNode(template: Template, count: number, signal: 
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir, { mode: 0o711 });
   cpSync(template.imagesDir, join(stateDir, 'images'), { recursive: true });
-  const pods = writePods(stateDir, template.records, count);
+  const servers: ChildProcess[] = [];
+  undo.defer(() => servers.forEach((server) => server.kill('SIGKILL')));
+  const pods = writePods(stateDir, template.records, count, (sandboxId) => {
+    const server = startServer(join(dir, 'run', 'network', `${sandboxId}.pid`));
+    servers.push(server);
+    const helper = identify(server.pid ?? 0);
+    if (!helper) throw new Error('no process could be started in the place of a DHCP server');
+    return helper;
+  });
   undo.defer(async () => removeNamespaces(pods));
   await makeNamespaces(pods, signal);
   const libvirtd = undo.use(await startLibvirtd());
@@ -95,6 +106,11 @@ export async function startScaleNode(template: Template, count: number, signal: 
   const startCpuMs = await cpuMs(daemon.pid);
   const ends = undo.move();
   return { client, pid: daemon.pid, startCpuMs, [Symbol.asyncDispose]: async () => ends.disposeAsync() };
+}
+
+/** A process that the daemon takes for the DHCP server with that pid file. */
+function startServer(pidFile: string): ChildProcess {
+  return spawn('sleep', ['infinity'], { argv0: dhcpMark({ pidFile }), stdio: 'ignore' });
 }
 
 async function answers(daemon: DaemonProcess, client: CriClient): Promise<boolean> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { identityElement } from '../../src/hypervisor/metadata.ts';
 import { writeXml } from '../../src/hypervisor/xml.ts';
+import type { HelperIdentity } from '../../src/lib/helper-process.ts';
 import { randomId, uuidFromId } from '../../src/lib/ids.ts';
 import { domainNameOf, tapNameOf } from '../../src/model/container.ts';
 
@@ -36,8 +37,16 @@ const recordId = z.object({ record: z.object({ id: z.string() }) });
 const logDirectory = z.object({ record: z.object({ config: z.object({ logDirectory: z.string() }) }) });
 const netns = z.object({ record: z.object({ netnsPath: z.string() }) });
 
-/** Writes `count` pods like that one, with ids, names and creation times of their own; answers what else they need. */
-export function writePods(stateDir: string, from: PodRecords, count: number): readonly MadePod[] {
+/**
+ * Writes `count` pods like that one, with ids, names, creation times and DHCP servers (`serverOf`) of their own; answers what else they
+ * need.
+ */
+export function writePods(
+  stateDir: string,
+  from: PodRecords,
+  count: number,
+  serverOf: (sandboxId: string) => HelperIdentity,
+): readonly MadePod[] {
   for (const dir of Object.values(dirs)) mkdirSync(join(stateDir, dir), { recursive: true, mode: 0o700 });
   const old = {
     sandboxId: recordId.parse(JSON.parse(from.sandbox)).record.id,
@@ -49,6 +58,7 @@ export function writePods(stateDir: string, from: PodRecords, count: number): re
     const [sandboxId, containerId] = [randomId(), randomId()];
     const netnsPath = `/run/netns/vmlet-${sandboxId.slice(0, 12)}`;
     const name = `pod-${index}`;
+    const server = JSON.stringify(serverOf(sandboxId));
     const rewrite = (text: string): string =>
       text
         .replaceAll(old.sandboxId, sandboxId)
@@ -60,9 +70,7 @@ export function writePods(stateDir: string, from: PodRecords, count: number): re
         .replaceAll('"name":"scale"', `"name":"${name}"`)
         .replace(/"createdAtNs":"[0-9]+"/, `"createdAtNs":"${1_700_000_000_000_000_000n + BigInt(index)}"`)
         .replace(/"uid":[0-9]+/, `"uid":${1_500_000_000 + index}`)
-        // Without an IPv4 address there is no DHCP server to be started anew, and none that runs.
-        .replace(/,"dhcp":\{[^}]*\}/, '')
-        .replaceAll(/"cidr":"[0-9.]+\/[0-9]+"(,"gateway":"[0-9.]+")?/g, '"cidr":"fd00::5/64"');
+        .replace(/"dhcp":\{[^}]*\}/, `"dhcp":${server}`);
     const vmDir = join(stateDir, 'vms', containerId.slice(0, 12));
     mkdirSync(vmDir, { recursive: true, mode: 0o711 });
     writeFileSync(join(vmDir, 'console.log'), 'a line\n', { mode: 0o600 });

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, soon, type TestGuest } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, nothing, request, soon, type TestGuest } from './node.ts';
 
 const counts = z.object({ bytes: z.number(), packets: z.number() });
 const linkStatistics = z.tuple([z.object({ stats64: z.object({ rx: counts, tx: counts }) })]);
@@ -11,6 +13,12 @@ function ownCounters({ inside }: TestGuest): Record<string, number> {
   const [link] = linkStatistics.parse(JSON.parse(inside('ip', '-json', '-statistics', 'link', 'show', 'dev', 'g0')));
   const { rx, tx } = link.stats64;
   return { rxBytes: rx.bytes, rxPackets: rx.packets, txBytes: tx.bytes, txPackets: tx.packets };
+}
+
+/** Lines of a process's namespace that tell of UDP sockets. */
+function udpSockets(pid: number | undefined): readonly string[] {
+  const files = ['udp', 'udp6'].map((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8').trim().split('\n').slice(1));
+  return files.flat();
 }
 
 /** Sends 200 datagrams of 1 kB to the guest, where nobody listens. */
@@ -48,6 +56,50 @@ describe('counters of a pod’s interface', () => {
     expect(await network.counters(wanted.sandboxId)).toBeUndefined();
     await network.detach(wanted.sandboxId, soon());
     expect(await network.counters(wanted.sandboxId)).toBeUndefined();
+  });
+
+  it('are there in a network of IPv6 alone, and still when its process has died', async () => {
+    const node = makeNode();
+    const ipam = {
+      type: 'host-local',
+      dataDir: join(node.dir, 'ipam'),
+      ranges: [[{ subnet: 'fd00:213:9::/64' }]],
+      routes: [{ dst: '::/0' }],
+    };
+    node.configure([bridgePlugin(node, { ipam })]);
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 });
+    const replaced: string[] = [];
+    network.onHelperReplaced((id) => replaced.push(id));
+    const { sandboxId, ...wanted } = request();
+    const { interfaces, ips } = await network.attach({ sandboxId, ...wanted }, soon());
+    expect(ips).toEqual(['fd00:213:9::2']);
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(sandboxId, guest.tap, soon());
+    guest.inside('ip', 'address', 'add', 'fd00:213:9::2/64', 'dev', 'g0', 'nodad');
+    const pings = ['busybox', 'ping6', '-c', '3', '-i', '0.1', '-s', '1000', '-W', '5', 'fd00:213:9::1'] as const;
+    const expectPingsCounted = async (): Promise<void> => {
+      const sum = async (name: 'txBytes' | 'rxPackets'): Promise<number> =>
+        ((await network.counters(sandboxId)) ?? []).reduce((total, nic) => total + nic[name], 0);
+      const [bytes, packets] = [await sum('txBytes'), await sum('rxPackets')];
+      guest.inside(...pings);
+      expect((await sum('txBytes')) - bytes).toBeGreaterThanOrEqual(3 * 1_000);
+      expect((await sum('rxPackets')) - packets).toBeGreaterThanOrEqual(3);
+    };
+    await expectPingsCounted();
+    process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+    await waitFor(() => replaced.length > 0, { timeoutMs: 10_000, what: 'another process' });
+    await expectPingsCounted();
+    expect(replaced).toEqual([sandboxId]);
+    expect(udpSockets(network.helperPid(sandboxId))).toEqual([]);
+
+    // The next daemon adopts it, or starts another.
+    network.close();
+    const next = await node.open();
+    await next.recover(new Map([[sandboxId, guest.tap]]), soon());
+    expect(next.helperPid(sandboxId)).toBe(network.helperPid(sandboxId));
+    expect(await next.counters(sandboxId)).toMatchObject([{ name: 'eth0' }]);
+    await next.detach(sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
   });
 
   it('tell rx from tx: a flood to the guest is what it receives', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dhcpMark, dnsmasqArguments, needsDhcp, type DhcpSubject } from '../../../src/network/dhcp-arguments.ts';
+import { dhcpMark, dnsmasqArguments, type DhcpSubject } from '../../../src/network/dhcp-arguments.ts';
 import type { GuestInterface } from '../../../src/model/network.ts';
 import { expectGolden } from '../../lib/golden.ts';
 
@@ -24,7 +24,7 @@ const subject: DhcpSubject = {
   },
   hostname: 'web-0',
 };
-const argumentsFor = (more: Partial<DhcpSubject> = {}): readonly string[] => dnsmasqArguments({ ...subject, ...more }, place) ?? [];
+const argumentsFor = (more: Partial<DhcpSubject> = {}): readonly string[] => dnsmasqArguments({ ...subject, ...more }, place);
 const withRoutes = (routes: GuestInterface['routes']): readonly string[] => argumentsFor({ interfaces: [{ ...guest, routes }] });
 const valueOf = (args: readonly string[], option: string): readonly string[] | undefined => {
   const found = args.map((arg) => /^--dhcp-option(?:-force)?=(.*)$/.exec(arg)?.[1]?.split(',') ?? []).find(([, name]) => name === option);
@@ -68,13 +68,11 @@ describe('the arguments of dnsmasq', () => {
     expect(args.filter((arg) => arg.startsWith('--dhcp-host='))).toEqual(['--dhcp-host=0a:58:0a:32:00:09,set:nic1,10.244.1.7,infinite']);
   });
 
-  it('are none without an IPv4 address', () => {
+  it('listen to nothing without an IPv4 address', () => {
     const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
-    expect(dnsmasqArguments({ ...subject, interfaces: [six] }, place)).toBeUndefined();
-    const attachment = { sandboxId: 'id', netnsPath: '/n', ips: [], dns: subject.dns };
-    expect(needsDhcp({ ...attachment, interfaces: [six] })).toBe(false);
-    expect(needsDhcp({ ...attachment, interfaces: [six, guest] })).toBe(true);
-    expect(needsDhcp({ ...attachment, interfaces: [] })).toBe(false);
+    const args = argumentsFor({ interfaces: [six] });
+    expect(args.filter((arg) => /^--(interface|dhcp-range|dhcp-host|shared-network)=/.test(arg))).toEqual([]);
+    expect(args).toContain(dhcpMark(place));
   });
 
   it('hold the mark that a server is known by', () => {
