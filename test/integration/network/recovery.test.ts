@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeGuest, makeNode, request, serverPid, soon, type TestGuest, type TestNode } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, nothing, request, run, serverPid, soon, type TestGuest, type TestNode } from './node.ts';
 
 /** A sandbox with a "VM" on its network, made by a daemon that is then gone. */
 async function runningPod(node: TestNode): Promise<{ sandboxId: string; guest: TestGuest }> {
@@ -137,6 +137,68 @@ describe('a daemon that starts again', () => {
     expect(node.traces()).toMatchObject({ iptables: [], processes: [], namespaces: [], leases: [] });
   });
 });
+
+describe('after a reboot of the node', () => {
+  it('every address is given back: of pods that are stopped, that nobody knows, and whose plugin fails at first', async () => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node), { type: 'firewall' }]);
+    const [stopped, unknown] = [await runningPod(node), await runningPod(node)];
+    const neverStarted = request();
+    const before = await node.open();
+    await before.attach(neverStarted, soon());
+    node.configure([bridgePlugin(node), { ...double, onDel: 'fail' }]);
+    const failing = request();
+    await before.attach(failing, soon());
+    before.close();
+    expect(node.traces().leases).toEqual(['10.213.7.2', '10.213.7.3', '10.213.7.4', '10.213.7.5']);
+    reboot(node);
+
+    const network = await node.open(20_000, 300);
+    const known = [stopped.sandboxId, neverStarted.sandboxId, failing.sandboxId];
+    for (const id of known) expect(await network.isAlive(id)).toBe(false);
+    await network.recover(new Map(known.map((id) => [id, undefined])), soon());
+    expect(network.attachment(unknown.sandboxId)).toBeUndefined();
+    expect(node.traces().leases).toEqual(['10.213.7.2', '10.213.7.4', '10.213.7.5']);
+    for (const id of known.slice(0, 2)) await network.detach(id, soon());
+    await expect(network.detach(failing.sandboxId, soon())).rejects.toThrow('the switch is on fire');
+    expect(node.traces()).toMatchObject({ leases: [], records: [`${failing.sandboxId}.json`] });
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 20_000, what: 'release in the background' });
+    expect(node.traces()).toEqual(nothing);
+    expect(node.calls().map(({ env }) => env['CNI_NETNS'])).toContain('');
+  });
+
+  it('a plugin that gives no address back at first is asked until it does', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const { sandboxId } = await runningPod(node);
+    reboot(node);
+    rmSync(join(node.binDir, 'host-local'));
+    const network = await node.open(20_000, 300);
+    await network.recover(new Map(), soon());
+    expect(node.traces()).toMatchObject({
+      leases: ['10.213.7.2'],
+      records: [`${sandboxId}.json`],
+      cached: [expect.stringContaining(sandboxId)],
+    });
+    symlinkSync('/usr/lib/cni/host-local', join(node.binDir, 'host-local'));
+    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 20_000, what: 'release in the background' });
+    expect(node.traces()).toEqual(nothing);
+  });
+});
+
+/** What a reboot does: processes, namespaces, links and rules of the pods are gone, with what lies in /run; records and leases stay. */
+function reboot(node: TestNode): void {
+  for (const line of node.traces().processes) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  for (const name of node.traces().namespaces) {
+    run('umount', '--lazy', join(node.netnsDir, name));
+    rmSync(join(node.netnsDir, name));
+  }
+  for (const program of ['iptables', 'ip6tables'])
+    for (const table of ['filter', 'nat']) for (const flag of ['-F', '-X']) node.inside(program, '-t', table, flag);
+  rmSync(node.runtimeDir, { recursive: true });
+}
 
 describe('a join that fails', () => {
   it('leaves the interface as it was', async () => {
