@@ -19,7 +19,7 @@ import { rollBack, tearDown } from './teardown.ts';
  * first. Errors: CNI_UNAVAILABLE, CNI_FAILED, INVALID.
  */
 export async function attach(parts: Parts, request: AttachRequest, signal: AbortSignal): Promise<NetworkAttachment> {
-  const { records, namespaces, cni, cache, directory, log } = parts;
+  const { records, namespaces, cni, cache, directory, warnOfIpv6, log } = parts;
   const { sandboxId, metadata, hostname } = request;
   checkRequest(request);
   const capabilities = capabilityArguments(request);
@@ -47,6 +47,7 @@ export async function attach(parts: Parts, request: AttachRequest, signal: Abort
     await cache.put({ network, subject, netnsPath: record.netnsPath, result: outcome });
     const added = await describe(parts, record, { result: outcome, dns: request.dns }, signal);
     await records.put(sandboxId, { ...record, added });
+    warnOfIpv6({ sandboxId, network: network.name, interfaces: added.attachment.interfaces });
     return added.attachment;
   } catch (error) {
     await rollBack(parts, sandboxId, progress);

@@ -17,6 +17,7 @@ import { makeCni } from './cni.ts';
 import { readCounters } from './counters.ts';
 import { watchDhcp } from './dhcp-watch.ts';
 import { makeDhcp } from './dhcp.ts';
+import { makeIpv6Warnings } from './ipv6-warnings.ts';
 import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
@@ -147,7 +148,8 @@ export async function makeNetwork(
         ),
     },
   );
-  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, antiSpoofing, releases, log };
+  const warnOfIpv6 = makeIpv6Warnings(log);
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, antiSpoofing, releases, warnOfIpv6, log };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);

@@ -5,6 +5,7 @@ import type { CniCache } from './cni-cache.ts';
 import type { CniDirectory } from './cni-directory.ts';
 import type { Cni } from './cni.ts';
 import type { Dhcp } from './dhcp.ts';
+import type { Ipv6Warnings } from './ipv6-warnings.ts';
 import type { Namespaces } from './netns.ts';
 import type { Releases } from './releases.ts';
 
@@ -20,5 +21,6 @@ export interface Parts {
   readonly antiSpoofing: boolean;
   /** Tries again what could not be released. */
   readonly releases: Pick<Releases, 'later'>;
+  readonly warnOfIpv6: Ipv6Warnings;
   readonly log: Log;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { silentLog, type Log } from '../../../src/lib/log.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, nothing, request, soon, type TestGuest } from './node.ts';
 
@@ -67,12 +68,15 @@ describe('counters of a pod’s interface', () => {
       routes: [{ dst: '::/0' }],
     };
     node.configure([bridgePlugin(node, { ipam })]);
-    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 });
+    const warnings: unknown[] = [];
+    const log: Log = { ...silentLog, warn: (facts) => void warnings.push(facts) };
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 }, log);
     const replaced: string[] = [];
     network.onHelperReplaced((id) => replaced.push(id));
     const { sandboxId, ...wanted } = request();
     const { interfaces, ips } = await network.attach({ sandboxId, ...wanted }, soon());
     expect(ips).toEqual(['fd00:213:9::2']);
+    expect(warnings).toEqual([{ sandboxId, network: 'testnet', interfaces: ['eth0'] }]);
     const guest = makeGuest(node, interfaces[0]?.mac ?? '');
     await network.joinTap(sandboxId, guest.tap, soon());
     guest.inside('ip', 'address', 'add', 'fd00:213:9::2/64', 'dev', 'g0', 'nodad');
