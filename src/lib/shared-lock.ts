@@ -4,7 +4,10 @@ import { abandonOnAbort } from './signals.ts';
 export interface SharedLock {
   /** Runs `work` beside other shared work; waits while something runs alone. Throws the signal's reason when it is aborted first. */
   readonly share: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
-  /** Keeps new shared work out from this moment on, and runs `work` once what runs has ended. One after the other. */
+  /**
+   * Runs `work` at the first moment at which nothing else runs, and keeps other work out while it does. One that hangs, or work without a
+   * gap, so makes it wait, but nobody waits for what has not begun.
+   */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
@@ -27,18 +30,14 @@ export function makeSharedLock(): SharedLock {
   }
 
   async function alone<T>(work: () => Promise<T>): Promise<T> {
-    const before = last;
-    const running = (async () => {
-      await before;
-      await Promise.all(shared);
-      return work();
-    })();
+    while (last || shared.size > 0) await Promise.all([last, ...shared]);
+    const running = Promise.try(work);
     const ended = running.catch(() => undefined);
     last = ended;
     try {
       return await running;
     } finally {
-      if (last === ended) last = undefined;
+      last = undefined;
     }
   }
 

@@ -87,6 +87,11 @@ export function parseAttachmentRecord(value: unknown): AttachmentRecord {
   return record.parse(value);
 }
 
+/** True while ADD or DEL may be under way: their plugins may outlive a daemon that is killed. */
+export function hasPluginsAtWork({ added, deleting }: Pick<AttachmentRecord, 'added' | 'deleting'>): boolean {
+  return !added || deleting === true;
+}
+
 /** The interfaces of a sandbox, in the guest's order; where ADD did not come to its end, those that it left, once DEL has begun. */
 export function linksOf({ added, left = [] }: Pick<AttachmentRecord, 'added' | 'left'>): readonly LinkState[] {
   return added ? [added.link, ...(added.others ?? [])] : left;

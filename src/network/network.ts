@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isAlive } from '../lib/helper-process.ts';
 import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
 import type { Log } from '../lib/log.ts';
 import { makeSharedLock } from '../lib/shared-lock.ts';
@@ -9,7 +10,7 @@ import type { NicCounters } from '../model/statistics.ts';
 import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
-import { attachmentRecordVersion, parseAttachmentRecord } from './attachment-record.ts';
+import { attachmentRecordVersion, hasPluginsAtWork, parseAttachmentRecord } from './attachment-record.ts';
 import { makeCniCache } from './cni-cache.ts';
 import { openCniDirectory } from './cni-directory.ts';
 import { collectGarbage } from './cni-gc.ts';
@@ -42,6 +43,8 @@ export interface NetworkOptions {
   readonly antiSpoofing?: boolean;
   /** How often it is seen whether DHCP servers of running VMs are alive, milliseconds; default 1 000. */
   readonly dhcpWatchMs?: number;
+  /** How long a start of the daemon waits for networks to be released, milliseconds; default 15 000. */
+  readonly releasePatienceMs?: number;
   readonly cni: {
     /** Where the node's network configuration is, `/etc/cni/net.d`. */
     readonly confDir: string;
@@ -86,7 +89,7 @@ export interface Network {
    * point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
-  /** The process that serves a sandbox's network beside the VM (its DHCP server), as recorded; `undefined` for none. */
+  /** The process that serves a sandbox's network beside the VM (its DHCP server), by its record; `undefined` when none lives. */
   readonly helperPid: (sandboxId: string) => number | undefined;
   /** Tells of each sandbox whose helper has died and been replaced. The listener must return at once. Answers a function that unsubscribes. */
   readonly onHelperReplaced: (listener: (sandboxId: string) => void) => () => void;
@@ -98,8 +101,8 @@ export interface Network {
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
-   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, detaches all others that are recorded, and then has the
-   * plugins collect garbage, which is not waited for.
+   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, releases all others that are recorded, and then has the
+   * plugins collect garbage, which is not waited for. Neither is a release that takes long: it goes on in the background.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
@@ -115,7 +118,7 @@ export async function makeNetwork(
   options: NetworkOptions,
   deps: { readonly log: Log; readonly openRecords?: OpenRecords },
 ): Promise<Network> {
-  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, cni: cniOptions } = options;
+  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, releasePatienceMs = 15_000, cni: cniOptions } = options;
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
@@ -124,7 +127,9 @@ export async function makeNetwork(
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const ended = await endOrphans([...records.all()].map(([sandboxId, { netnsPath }]) => ({ sandboxId, netnsPath })));
+  const ended = await endOrphans(
+    [...records.all().values()].filter(hasPluginsAtWork).map(({ subject, netnsPath }) => ({ ...subject, netnsPath })),
+  );
   if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
   const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
@@ -137,15 +142,7 @@ export async function makeNetwork(
     { firstPauseMs: retryMs, longestPauseMs: 300_000 },
     {
       log,
-      release: async (sandboxId, signal) =>
-        withPlugins(
-          sandboxId,
-          async () => {
-            // A sandbox that has been attached anew meanwhile has nothing to release.
-            if (records.get(sandboxId)?.failedReleases !== undefined) await tearDown(parts, sandboxId, signal);
-          },
-          signal,
-        ),
+      release: async (sandboxId, signal) => withPlugins(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
     },
   );
   const warnOfIpv6 = makeIpv6Warnings(log);
@@ -175,9 +172,9 @@ export async function makeNetwork(
   }
 
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
-    await recover(parts, live, async (sandboxId, work) => withPlugins(sandboxId, work, signal), signal);
+    await recover(parts, { live, releasePatienceMs, underLock: async (sandboxId, work) => underLock(sandboxId, work, signal) }, signal);
     for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
-    void plugins.alone(async () => collectGarbage(parts, closing.signal)); // it may take long: calls that need plugins wait for it
+    void plugins.alone(async () => collectGarbage(parts, AbortSignal.any([closing.signal, AbortSignal.timeout(gcTimeoutMs)])));
   }
 
   return {
@@ -196,7 +193,10 @@ export async function makeNetwork(
     },
     makeTap,
     joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
-    helperPid: (sandboxId) => records.get(sandboxId)?.dhcp?.pid,
+    helperPid: (sandboxId) => {
+      const helper = records.get(sandboxId)?.dhcp;
+      return helper && isAlive(helper) ? helper.pid : undefined;
+    },
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
     removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal),
     onHelperReplaced: (listener) => {
@@ -214,3 +214,5 @@ export async function makeNetwork(
 }
 
 const openTimeoutMs = 10_000;
+/** Calls that need plugins wait for GC, and the kubelet for its calls: all plugins together have so long, milliseconds. */
+const gcTimeoutMs = 30_000;

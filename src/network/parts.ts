@@ -19,8 +19,8 @@ export interface Parts {
   readonly dhcp: Dhcp;
   /** Whether frames of guests are dropped whose sender is not theirs. */
   readonly antiSpoofing: boolean;
-  /** Tries again what could not be released. */
-  readonly releases: Pick<Releases, 'later'>;
   readonly warnOfIpv6: Ipv6Warnings;
+  /** Releases beside what calls do, until it succeeds. */
+  readonly releases: Pick<Releases, 'later' | 'now'>;
   readonly log: Log;
 }

@@ -1,28 +1,36 @@
+import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
+import type { AttachmentRecord } from './attachment-record.ts';
 import type { Parts } from './parts.ts';
-import { serve } from './joint.ts';
-import { tearDown } from './teardown.ts';
+import { joinTap, serve } from './joint.ts';
 
-/** After a reboot every recorded sandbox is detached: plugins start at most so many at a time. */
+/** Sandboxes that are looked after at a time. */
 const atOnce = 4;
+/** What there is to recover, and how. */
+export interface Recovery {
+  /** Sandboxes that keep their network, with the tap of their running VM. */
+  readonly live: ReadonlyMap<string, string | undefined>;
+  /** How long releases are waited for, milliseconds: they go at the plugins' pace, and the kubelet has no runtime meanwhile. */
+  readonly releasePatienceMs: number;
+  /** Runs the work of one sandbox under its lock. */
+  readonly underLock: (sandboxId: string, work: () => Promise<void>) => Promise<void>;
+}
 
-/** Runs the work of one sandbox under its lock. */
-export type UnderLock = (sandboxId: string, work: () => Promise<void>) => Promise<void>;
-
-/** See `Network.recover`. What fails is logged and does not stop the rest; a record that cannot be read is never acted upon. */
-export async function recover(
-  parts: Parts,
-  live: ReadonlyMap<string, string | undefined>,
-  underLock: UnderLock,
-  signal: AbortSignal,
-): Promise<void> {
-  const { records, log } = parts;
+/**
+ * See `Network.recover`. What fails is logged and does not stop the rest; a record that cannot be read is never acted upon. Releases
+ * that are not done in time go on in the background; those that are not done when the daemon ends are found by its next start.
+ */
+export async function recover(parts: Parts, { live, releasePatienceMs, underLock }: Recovery, signal: AbortSignal): Promise<void> {
+  const { records, releases, log } = parts;
   for (const { file, problem } of records.unreadable) log.error({ file, problem }, 'network record unreadable, left alone');
-  const queue = [...records.all().keys()].values();
+  const [over, kept] = partition([...records.all()], ([sandboxId, record]) => isOver(record, live.has(sandboxId)));
+  for (const [sandboxId, { netnsPath }] of over) log.info({ sandboxId, netnsPath }, 'releasing the network of a sandbox that is no more');
+  const released = Promise.all(over.map(async ([sandboxId]) => releases.now(sandboxId)));
+  const queue = kept.values();
   const worker = async (): Promise<void> => {
-    for (const sandboxId of queue) {
+    for (const [sandboxId] of queue) {
       signal.throwIfAborted();
       try {
-        await underLock(sandboxId, async () => recoverOne(parts, sandboxId, live, signal));
+        await underLock(sandboxId, async () => adopt(parts, sandboxId, live.get(sandboxId), signal));
       } catch (error) {
         signal.throwIfAborted();
         log.warn({ sandboxId, err: error }, 'network not recovered');
@@ -30,26 +38,28 @@ export async function recover(
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
+  using patience = withTimeout(signal, releasePatienceMs, 'the release of networks');
+  await abandonOnAbort(released, patience).catch(() => log.warn({}, 'networks are still being released, in the background'));
 }
 
-async function recoverOne(
-  parts: Parts,
-  sandboxId: string,
-  live: ReadonlyMap<string, string | undefined>,
-  signal: AbortSignal,
-): Promise<void> {
+/** True for what is to be released: of a sandbox that is no more, of an ADD that was cut short, or what could not be released before. */
+function isOver({ added, failedReleases }: AttachmentRecord, isLive: boolean): boolean {
+  return !isLive || !added || failedReleases !== undefined;
+}
+
+/** Sees to it that the guest of a running VM is served. */
+async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, signal: AbortSignal): Promise<void> {
   const { records, namespaces, dhcp, log } = parts;
   const record = records.get(sandboxId);
-  if (!record) return;
-  if (!live.has(sandboxId) || !record.added || record.failedReleases !== undefined) {
-    log.info({ sandboxId, netnsPath: record.netnsPath }, 'releasing the network of a sandbox that is no more');
-    return tearDown(parts, sandboxId, signal);
-  }
-  const tap = live.get(sandboxId);
-  if (tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
+  if (!record?.added || tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
+  if (record.joint?.state !== 'made') return joinTap(parts, sandboxId, tap, signal);
   const helper = await dhcp.find(sandboxId, record.dhcp);
   if (!helper) {
     log.warn({ sandboxId }, 'DHCP server was gone, starting another');
     await serve(parts, { ...record, added: record.added }, tap, signal);
   } else if (helper.pid !== record.dhcp?.pid) await records.put(sandboxId, { ...record, joint: { state: 'made', tap }, dhcp: helper });
+}
+
+function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }

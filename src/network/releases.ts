@@ -10,7 +10,7 @@ export interface ReleasesOptions {
 
 /** What it works with. */
 export interface ReleasesDeps {
-  /** Releases the network of a sandbox, if that is still wanted; throws when it fails. */
+  /** Releases the network of a sandbox; throws when it fails. */
   readonly release: (sandboxId: string, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
 }
@@ -19,6 +19,8 @@ export interface ReleasesDeps {
 export interface Releases {
   /** Tries again after a pause that follows from the number of failures; a sandbox that waits already keeps its turn. */
   readonly later: (sandboxId: string, failures: number) => void;
+  /** Tries as soon as there is a place; answers when it has been tried, or at once when all has been closed. Throws nothing. */
+  readonly now: (sandboxId: string) => Promise<void>;
   /** Sandboxes that wait or are being tried. */
   readonly pending: () => readonly string[];
   /** Ends what runs and forgets what waits: the next start of the daemon finds it on record. */
@@ -37,28 +39,34 @@ const tryTimeoutMs = 300_000;
  */
 export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, { release, log }: ReleasesDeps): Releases {
   const waiting = new Map<string, NodeJS.Timeout>();
-  const due: string[] = [];
+  const due: { readonly sandboxId: string; readonly tried: () => void }[] = [];
   const running = new Set<string>();
   const closing = new AbortController();
 
   function later(sandboxId: string, failures: number): void {
-    if (closing.signal.aborted || waiting.has(sandboxId) || due.includes(sandboxId)) return;
+    if (closing.signal.aborted || waiting.has(sandboxId) || due.some((turn) => turn.sandboxId === sandboxId)) return;
     const pauseMs = Math.min(firstPauseMs * 2 ** Math.max(0, failures - 1), longestPauseMs);
-    const timer = setTimeout(() => {
-      waiting.delete(sandboxId);
-      due.push(sandboxId);
-      next();
-    }, pauseMs);
-    waiting.set(sandboxId, timer.unref());
+    waiting.set(sandboxId, setTimeout(() => void now(sandboxId), pauseMs).unref());
+  }
+
+  async function now(sandboxId: string): Promise<void> {
+    if (closing.signal.aborted) return;
+    clearTimeout(waiting.get(sandboxId));
+    waiting.delete(sandboxId);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    due.push({ sandboxId, tried: resolve });
+    next();
+    await promise;
   }
 
   function next(): void {
-    const sandboxId = running.size < atOnce ? due.find((id) => !running.has(id)) : undefined;
-    if (sandboxId === undefined) return;
-    due.splice(due.indexOf(sandboxId), 1);
-    running.add(sandboxId);
-    void attempt(sandboxId).finally(() => {
-      running.delete(sandboxId);
+    const turn = running.size < atOnce ? due.find(({ sandboxId }) => !running.has(sandboxId)) : undefined;
+    if (turn === undefined) return;
+    due.splice(due.indexOf(turn), 1);
+    running.add(turn.sandboxId);
+    void attempt(turn.sandboxId).finally(() => {
+      running.delete(turn.sandboxId);
+      turn.tried();
       next();
     });
     next();
@@ -74,12 +82,13 @@ export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, 
 
   return {
     later,
-    pending: () => [...new Set([...waiting.keys(), ...due, ...running])],
+    now,
+    pending: () => [...new Set([...waiting.keys(), ...due.map(({ sandboxId }) => sandboxId), ...running])],
     close: () => {
       closing.abort();
       for (const timer of waiting.values()) clearTimeout(timer);
       waiting.clear();
-      due.length = 0;
+      for (const { tried } of due.splice(0)) tried();
     },
   };
 }

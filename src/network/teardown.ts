@@ -41,7 +41,7 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
     await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
     if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, gone, signal));
   }
-  if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures, signal);
+  if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures);
   const progress = await progressOf(parts, record);
   const begun = isAlive ? await beginDel(parts, record, signal) : record;
   const failed = await del(parts, { record, netnsPath: isAlive ? netnsPath : '', progress, gone, mayWait: mayWait(record) }, signal);
@@ -49,7 +49,7 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (failed.length === 0 || !isNeededForDel(begun)) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
   if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
   if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
-  if (failures.length > 0) await fail(parts, sandboxId, failures, signal);
+  if (failures.length > 0) await fail(parts, sandboxId, failures);
   log.debug({ sandboxId, netnsPath }, 'network released');
 }
 
@@ -107,8 +107,9 @@ function mayWait({ failedReleases = 0 }: AttachmentRecord): boolean {
   return failedReleases + 1 < mostFailures;
 }
 
-async function fail(parts: Parts, sandboxId: string, failures: readonly Failure[], signal: AbortSignal): Promise<never> {
-  if (!signal.aborted) await countFailure(parts, sandboxId);
+/** A caller who is gone counts too: plugins that hang for longer than any caller waits would else never be left to the background. */
+async function fail(parts: Parts, sandboxId: string, failures: readonly Failure[]): Promise<never> {
+  await countFailure(parts, sandboxId);
   throw asOne(failures);
 }
 

@@ -61,7 +61,7 @@ export async function recover(context: PodsContext, signal: AbortSignal): Promis
     }
   }
   await reconcile(context, signal);
-  await recoverSandboxes(context, signal);
+  await recoverSandboxes(context);
   await network.recover(liveTaps(context), signal);
   for (const container of store.containers.all().values()) {
     if (container.state !== 'RUNNING') continue;
@@ -122,13 +122,12 @@ function stillPlanned(container: Container, step: RecoveryStep): boolean {
   return container.state === states[step.action];
 }
 
-async function recoverSandboxes(context: PodsContext, signal: AbortSignal): Promise<void> {
+async function recoverSandboxes(context: PodsContext): Promise<void> {
   const { store, network, log } = context;
   for (const sandbox of store.sandboxes.all().values()) {
     try {
       if (sandbox.state === 'CREATING') {
-        await network.detach(sandbox.id, signal);
-        await store.sandboxes.remove(sandbox.id);
+        await store.sandboxes.remove(sandbox.id); // its network is released as that of any sandbox that is no more
       } else if (sandbox.state === 'READY' && !(await network.isAlive(sandbox.id))) {
         log.warn({ sandboxId: sandbox.id }, 'the sandbox’s network namespace is gone');
         await store.sandboxes.put(sandbox.id, { ...sandbox, state: 'NOTREADY' });

@@ -176,6 +176,20 @@ describe('a network that cannot be released', () => {
     expect(node.traces()).toEqual(nothing);
   });
 
+  it('is left to the background also where plugins hang for longer than callers wait', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'hang' }]);
+    const network = await node.open();
+    const { sandboxId } = request();
+    await network.attach(request({ sandboxId }), soon());
+    for (const _call of [1, 2, 3]) await expect(network.detach(sandboxId, AbortSignal.timeout(500))).rejects.toThrow('');
+    await network.detach(sandboxId, soon());
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    network.close();
+    await (await node.open()).recover(new Map(), soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+
   it('is not waited for by the release of another', async () => {
     const node = makeNode();
     const double = { type: 'double', journal: node.journal };

@@ -92,30 +92,67 @@ describe('a daemon that starts again', () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const before = await node.open();
-    const wanted = request();
+    const [wanted, live] = [request(), request()];
     const { netnsPath } = await before.attach(wanted, soon());
+    await before.attach(live, soon());
     before.close();
+    changeRecord(node, wanted.sandboxId, (record) => ({ ...record, deleting: true }));
     const orphan = (name: string, value: string): ChildProcess => {
       const child = spawn('sleep', ['1000'], { env: { PATH: process.env['PATH'], [name]: value }, stdio: 'ignore' });
       onTestFinished(() => void child.kill('SIGKILL'));
       return child;
     };
     const [plugin, program] = [orphan('CNI_CONTAINERID', wanted.sandboxId), orphan('VMLET_NETNS', netnsPath)];
-    const other = orphan('CNI_CONTAINERID', request().sandboxId);
+    const others = [orphan('CNI_CONTAINERID', request().sandboxId), orphan('CNI_CONTAINERID', live.sandboxId)];
     const network = await node.open();
     await waitFor(() => plugin.signalCode !== null && program.signalCode !== null, { timeoutMs: 5_000, what: 'end of the orphans' });
-    expect([plugin.signalCode, program.signalCode, other.signalCode]).toEqual(['SIGTERM', 'SIGTERM', null]);
+    expect([plugin, program, ...others].map(({ signalCode }) => signalCode)).toEqual(['SIGTERM', 'SIGTERM', null, null]);
+    for (const { sandboxId } of [wanted, live]) await network.detach(sandboxId, soon());
+  });
+
+  it('is not held up by plugins that hang: they are tried again in the background', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const before = await node.open();
+    const wanted = Array.from({ length: 6 }, () => request());
+    for (const each of wanted) await before.attach(each, soon());
+    before.close();
+    const plugin = join(node.binDir, 'bridge');
+    const text = readFileSync(plugin, 'utf8');
+    writeFileSync(plugin, '#!/bin/sh\nexec sleep 1000\n');
+    const network = await node.open(1_000, 100, { releasePatienceMs: 100 });
+    await network.recover(new Map(), soon());
+    expect(node.traces().records).toHaveLength(6);
+    writeFileSync(plugin, text);
+    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 30_000, what: 'release of the networks' });
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('joins a running VM that no daemon has joined', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const before = await node.open();
+    const wanted = request();
+    const { interfaces } = await before.attach(wanted, soon());
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    before.close();
+    const network = await node.open();
+    await network.recover(new Map([[wanted.sandboxId, guest.tap]]), soon());
+    expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
     await network.detach(wanted.sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
   });
 
   it('undoes an ADD that was cut short', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const { sandboxId } = await runningPod(node);
-    const file = join(node.stateDir, 'attachments', `${sandboxId}.json`);
-    const { schema, record } = JSON.parse(readFileSync(file, 'utf8')) as { schema: number; record: Record<string, unknown> };
-    const { netnsPath, hostname, network: config, subject } = record;
-    writeFileSync(file, JSON.stringify({ schema, record: { netnsPath, hostname, network: config, subject } }));
+    changeRecord(node, sandboxId, ({ netnsPath, hostname, network: config, subject }) => ({
+      netnsPath,
+      hostname,
+      network: config,
+      subject,
+    }));
     process.kill(await serverPid(node, sandboxId), 'SIGKILL');
     const network = await node.open();
     await network.recover(new Map([[sandboxId, undefined]]), soon());
@@ -126,8 +163,7 @@ describe('a daemon that starts again', () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
     const { sandboxId } = await runningPod(node);
-    const file = join(node.stateDir, 'attachments', `${sandboxId}.json`);
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"state":"made"', '"state":"making"'));
+    changeRecord(node, sandboxId, (record) => ({ ...record, joint: { ...(record['joint'] as object), state: 'making' } }));
     const network = await node.open();
     await network.recover(new Map([[sandboxId, undefined]]), soon());
     const next = makeGuest(node, network.attachment(sandboxId)?.interfaces[0]?.mac ?? '');
@@ -220,3 +256,10 @@ describe('a join that fails', () => {
     await expect(network.joinTap('ab'.repeat(32), 'tap0', soon())).rejects.toThrow('has no network');
   });
 });
+
+/** Changes what stands in a sandbox's record, as a daemon that died at another moment would have left it. */
+function changeRecord(node: TestNode, sandboxId: string, change: (record: Record<string, unknown>) => object): void {
+  const file = join(node.stateDir, 'attachments', `${sandboxId}.json`);
+  const { schema, record } = JSON.parse(readFileSync(file, 'utf8')) as { schema: number; record: Record<string, unknown> };
+  writeFileSync(file, JSON.stringify({ schema, record: change(record) }));
+}

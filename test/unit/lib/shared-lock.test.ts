@@ -14,18 +14,21 @@ function step(name: string, log: string[]): { work: () => Promise<void>; end: ()
 }
 const turns = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-it('lets shared work run side by side, and what runs alone wait for it and keep new work out', async () => {
+it('lets shared work run side by side, and what runs alone wait for all of it, and keep work out once it runs', async () => {
   const lock = makeSharedLock();
   const log: string[] = [];
   const [a, b, alone, c] = ['a', 'b', 'alone', 'c'].map((name) => step(name, log));
   if (!a || !b || !alone || !c) throw new Error('four steps');
-  const all = [lock.share(a.work, never), lock.share(b.work, never), lock.alone(alone.work), lock.share(c.work, never)];
+  const all = [lock.share(a.work, never), lock.alone(alone.work), lock.share(b.work, never)];
   await turns();
   expect(log).toEqual(['a', 'b']);
   a.end();
   await turns();
   expect(log).toEqual(['a', 'b']);
   b.end();
+  await turns();
+  expect(log).toEqual(['a', 'b', 'alone']);
+  all.push(lock.share(c.work, never));
   await turns();
   expect(log).toEqual(['a', 'b', 'alone']);
   alone.end();

@@ -50,6 +50,27 @@ it('tries four at a time, each once', async () => {
   expect(releases.pending()).toEqual([]);
 });
 
+it('tries at once what is asked for now, in the place of what waits, and answers when it has been tried', async () => {
+  const ends: ((error?: Error) => void)[] = [];
+  const releases = makeReleases(options, {
+    log: silentLog,
+    release: async () => new Promise((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve()))),
+  });
+  const answers: string[] = [];
+  releases.later('a', 1);
+  const asked = ['a', 'b', 'c', 'd', 'e'].map(async (id) => releases.now(id).then(() => answers.push(id)));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ends).toHaveLength(4);
+  ends[0]?.(new Error('not yet'));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(answers).toEqual(['a']);
+  expect(releases.pending()).toEqual(['b', 'c', 'd', 'e']);
+  releases.close();
+  for (const end of ends.slice(1)) end();
+  await Promise.all(asked);
+  expect(answers.toSorted()).toEqual(['a', 'b', 'c', 'd', 'e']);
+});
+
 it('ends with the daemon', async () => {
   const signals: AbortSignal[] = [];
   const releases = makeReleases(options, {
