@@ -47,7 +47,15 @@ export const configSchema = z.strictObject({
       confDir: path.default('/etc/cni/net.d').describe('CNI configuration: the first file by name counts'),
       binDirs: z.array(path).min(1).default(['/opt/cni/bin', '/usr/lib/cni']).describe('where plugins are looked for'),
       timeout: durationMs.default(60_000).describe('longest run of one plugin'),
-      cacheDir: path.default('/var/lib/cni').describe('where results are cached as libcni does, for other tools of the node'),
+      cacheDir: path
+        .default('/var/lib/vmlet/cni')
+        .describe(
+          'where results are cached, as libcni lays them out; not in a directory of another runtime, whose GC would take vmlet’s addresses',
+        ),
+      otherCacheDirs: z
+        .array(path)
+        .default(['/var/lib/cni'])
+        .describe('caches of the node’s other runtimes: read before GC, so that the addresses of their pods stay'),
     })
     .prefault({}),
   network: z

@@ -16,8 +16,10 @@ export interface CachedAdd {
 }
 
 /**
- * Results of ADD where libcni keeps them, for the tools that look there: `<dir>/results/<network>-<container>-<interface>`. vmlet's own
- * records are what DEL works from; a file here is read only for an ADD that was cut short before its record was complete.
+ * Results of ADD as libcni keeps them: `<dir>/results/<network>-<container>-<interface>`. vmlet's own records are what DEL works from; a
+ * file here is read only for an ADD that was cut short before its record was complete. The directory is vmlet's own: a runtime that
+ * collects garbage with libcni (CRI-O does at its start) calls DEL for every result in its directory that is not of its own pods
+ * (`GCNetworkList` in libcni/api.go).
  */
 export interface CniCache {
   /** Throws the system's error; DISK_FULL. */
@@ -26,7 +28,10 @@ export interface CniCache {
   readonly result: (network: NetworkConfig, sandboxId: string) => Promise<JsonObject | undefined>;
   /** One that is gone is fine. */
   readonly remove: (network: NetworkConfig, sandboxId: string) => Promise<void>;
-  /** The attachments of a network, whoever made them. Throws when one cannot be told: a list that is too short must not be used. */
+  /**
+   * The attachments of a network, those of the node's other runtimes too. Throws when one cannot be told: a list that is too short must
+   * not be used.
+   */
   readonly attachments: (network: NetworkConfig) => Promise<readonly CniAttachment[]>;
 }
 
@@ -44,8 +49,8 @@ const maxFileBytes = 4 * 2 ** 20;
 /** More attachments than a node has pods, of all runtimes. */
 const maxFiles = 10_000;
 
-/** Makes the cache in `dir`, `/var/lib/cni` for other tools to find it; nothing is made before the first result. */
-export function makeCniCache(dir: string): CniCache {
+/** Makes the cache in `dir`, beside those of other runtimes; nothing is made before the first result. */
+export function makeCniCache(dir: string, otherDirs: readonly string[] = []): CniCache {
   const results = join(dir, 'results');
   const fileOf = (network: NetworkConfig, sandboxId: string): string => join(results, `${network.name}-${sandboxId}-${podInterface}`);
 
@@ -65,18 +70,8 @@ export function makeCniCache(dir: string): CniCache {
   }
 
   async function attachments(network: NetworkConfig): Promise<readonly CniAttachment[]> {
-    const names = await readdir(results).catch((error: unknown) => {
-      if (isErrno(error, 'ENOENT')) return [];
-      throw error;
-    });
-    const ofNetwork = names.filter((name) => name.startsWith(`${network.name}-`));
-    if (ofNetwork.length > maxFiles) throw new Error(`${results} has ${ofNetwork.length} results, more than ${maxFiles}`);
-    const found: CniAttachment[] = [];
-    for (const name of ofNetwork) {
-      const cached = await read(join(results, name));
-      if (cached?.networkName === network.name) found.push({ containerID: cached.containerId, ifname: cached.ifName });
-    }
-    return found;
+    const found = await Promise.all([dir, ...otherDirs].map(async (each) => attachmentsIn(join(each, 'results'), network)));
+    return found.flat();
   }
 
   return {
@@ -85,6 +80,21 @@ export function makeCniCache(dir: string): CniCache {
     remove: async (network, sandboxId) => rm(fileOf(network, sandboxId), { force: true }),
     attachments,
   };
+}
+
+async function attachmentsIn(results: string, network: NetworkConfig): Promise<readonly CniAttachment[]> {
+  const names = await readdir(results).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  });
+  const ofNetwork = names.filter((name) => name.startsWith(`${network.name}-`));
+  if (ofNetwork.length > maxFiles) throw new Error(`${results} has ${ofNetwork.length} results, more than ${maxFiles}`);
+  const found: CniAttachment[] = [];
+  for (const name of ofNetwork) {
+    const cached = await read(join(results, name));
+    if (cached?.networkName === network.name) found.push({ containerID: cached.containerId, ifname: cached.ifName });
+  }
+  return found;
 }
 
 /** The text of a cached result. */

@@ -52,8 +52,10 @@ export interface NetworkOptions {
     readonly binDirs: readonly string[];
     /** Longest run of one plugin, milliseconds; it is then killed. */
     readonly timeoutMs: number;
-    /** Where results are cached for other tools, `/var/lib/cni`; made when there is one. */
+    /** Where results are cached; made when there is one. */
     readonly cacheDir: string;
+    /** Caches of the node's other runtimes, for GC; those that are not there are fine. Default none. */
+    readonly otherCacheDirs?: readonly string[];
     /** Pause between looks at what no watch reports, and between questions for STATUS, milliseconds; default 5 000. */
     readonly pollMs?: number;
     /** Pause before a network that could not be released is tried again, milliseconds; it doubles, to five minutes. Default 5 000. */
@@ -133,7 +135,7 @@ export async function makeNetwork(
   if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
   const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
-  const cache = makeCniCache(cniOptions.cacheDir);
+  const cache = makeCniCache(cniOptions.cacheDir, cniOptions.otherCacheDirs);
   const mutex = makeKeyedMutex();
   const listeners = new Set<(sandboxId: string) => void>();
   const plugins = makeSharedLock();

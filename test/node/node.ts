@@ -221,7 +221,7 @@ function configuration(options: NodeOptions, paths: Paths): Record<string, unkno
       registryHostsDir: paths.registryHostsDir,
       kubeletRoot: dirname(paths.stateDir),
     },
-    cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir], cacheDir: join(paths.stateDir, 'cni') },
+    cni: { confDir: paths.cniConfDir, binDirs: [paths.binDir], cacheDir: join(paths.stateDir, 'cni'), otherCacheDirs: [] },
   };
   for (const [key, value] of Object.entries(options.config ?? {})) {
     const before = own[key];

@@ -94,7 +94,7 @@ export async function startScaleNode(template: Template, count: number, signal: 
       domainType: 'qemu',
       libvirt,
       metrics: { listen: 'off' },
-      cni: { confDir: dir, cacheDir: join(dir, 'cni') },
+      cni: { confDir: dir, cacheDir: join(dir, 'cni'), otherCacheDirs: [] },
     }),
   );
   const env = { SCALE_CODE: existsSync(join(built, 'main.js')) ? built : join(root, 'src'), NODE_OPTIONS: nodeOptions };

@@ -107,6 +107,7 @@ export function makeNode(): TestNode {
       binDirs: ['/nonexistent', binDir],
       timeoutMs: cniTimeoutMs,
       cacheDir: join(stateDir, 'cni'),
+      otherCacheDirs: [join(dir, 'other-cni')],
       pollMs: 200,
       retryMs,
     };

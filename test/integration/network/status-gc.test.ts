@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -70,7 +70,7 @@ describe('GC', () => {
     await before.attach(gone, soon());
     before.close();
     const foreign = randomId();
-    const results = join(node.stateDir, 'cni', 'results');
+    const results = join(node.dir, 'other-cni', 'results');
     mkdirSync(results, { recursive: true });
     const cached = { kind: 'cniCacheV1', containerId: foreign, ifName: 'eth0', networkName: 'testnet' };
     writeFileSync(join(results, `testnet-${foreign}-eth0`), JSON.stringify(cached));
@@ -91,16 +91,17 @@ describe('GC', () => {
     expect(node.traces().leases).toContain('10.213.7.50');
     expect(node.traces().leases).not.toContain('10.213.7.51');
     for (const { sandboxId } of [live, next]) await network.detach(sandboxId, soon());
-    expect(node.traces()).toMatchObject({ leases: ['10.213.7.50'], records: [], cached: [`testnet-${foreign}-eth0`] });
+    expect(node.traces()).toMatchObject({ leases: ['10.213.7.50'], records: [], cached: [] });
+    expect(readdirSync(results)).toEqual([`testnet-${foreign}-eth0`]);
   });
 
   it.each<readonly [string, (node: TestNode) => void]>([
     ['an attachment cannot be read', ({ stateDir }) => writeFileSync(join(stateDir, 'attachments', `${randomId()}.json`), '')],
     [
       'another runtime’s cannot be read',
-      ({ stateDir }) => {
-        mkdirSync(join(stateDir, 'cni', 'results'), { recursive: true });
-        appendFileSync(join(stateDir, 'cni', 'results', `testnet-${randomId()}-eth0`), '{');
+      ({ dir }) => {
+        mkdirSync(join(dir, 'other-cni', 'results'), { recursive: true });
+        appendFileSync(join(dir, 'other-cni', 'results', `testnet-${randomId()}-eth0`), '{');
       },
     ],
     [

@@ -20,7 +20,8 @@ const entry: CachedAdd = {
 function makeCache(): { cache: CniCache; dir: string; results: string } {
   const dir = mkdtempSync(join(tmpdir(), 'vmlet-cache-'));
   onTestFinished(() => rmSync(dir, { recursive: true }));
-  return { cache: makeCniCache(join(dir, 'cni')), dir, results: join(dir, 'cni', 'results') };
+  const others = [join(dir, 'other'), join(dir, 'absent')];
+  return { cache: makeCniCache(join(dir, 'cni'), others), dir, results: join(dir, 'cni', 'results') };
 }
 
 it('is the file that libcni writes: name, mode and fields', async () => {
@@ -54,15 +55,17 @@ it('is the file that libcni writes: name, mode and fields', async () => {
   expect(await cache.result(network, id)).toBeUndefined();
 });
 
-it('tells the attachments of a network, whoever made them', async () => {
-  const { cache, results } = makeCache();
+it('tells the attachments of a network, those of other runtimes too', async () => {
+  const { cache, dir } = makeCache();
   expect(await cache.attachments(network)).toEqual([]);
   await cache.put(entry);
+  const others = join(dir, 'other', 'results');
+  mkdirSync(others, { recursive: true });
   const other = { kind: 'cniCacheV1', containerId: 'c1', ifName: 'net1', networkName: 'pods' };
-  writeFileSync(join(results, 'pods-c1-net1'), JSON.stringify(other));
-  writeFileSync(join(results, 'pods-b-c2-eth0'), JSON.stringify({ ...other, containerId: 'c2', networkName: 'pods-b' }));
-  writeFileSync(join(results, 'elsewhere-c3-eth0'), 'not JSON');
-  expect((await cache.attachments(network)).toSorted((a, b) => a.ifname.localeCompare(b.ifname))).toEqual([
+  writeFileSync(join(others, 'pods-c1-net1'), JSON.stringify(other));
+  writeFileSync(join(others, 'pods-b-c2-eth0'), JSON.stringify({ ...other, containerId: 'c2', networkName: 'pods-b' }));
+  writeFileSync(join(others, 'elsewhere-c3-eth0'), 'not JSON');
+  expect(await cache.attachments(network)).toEqual([
     { containerID: id, ifname: 'eth0' },
     { containerID: 'c1', ifname: 'net1' },
   ]);
