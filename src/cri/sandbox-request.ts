@@ -1,15 +1,10 @@
-import {
-  Protocol,
-  type LinuxPodSandboxConfig,
-  type PodSandboxConfig,
-  type PortMapping as ProtoPortMapping,
-} from '../gen/runtime/v1/api_pb.js';
+import type { LinuxPodSandboxConfig, PodSandboxConfig } from '../gen/runtime/v1/api_pb.js';
 import { invalid } from '../model/errors.ts';
-import type { PortMapping, SandboxConfig, SandboxMetadata } from '../model/sandbox.ts';
+import type { SandboxConfig, SandboxMetadata } from '../model/sandbox.ts';
 import { requireHandler } from './handlers.ts';
 import { requireAbsolutePath, requireHostname, requireName } from './names.ts';
 import { namespacesFromProto } from './namespaces.ts';
-import { requirePort } from './numbers.ts';
+import { portMappingsFromProto } from './port-mappings.ts';
 import { overheadFields, resourcesFromProto, sandboxResourcesFields } from './resources.ts';
 import { checkSecurity, sandboxSecurityFields } from './security.ts';
 import { below, type FieldSupport } from './support.ts';
@@ -39,7 +34,7 @@ export function sandboxConfigFromProto(proto: PodSandboxConfig | undefined, runt
     hostname: requireHostname('config.hostname', proto.hostname),
     logDirectory: requireAbsolutePath('config.log_directory', proto.logDirectory),
     dns: { servers: dns?.servers ?? [], searches: dns?.searches ?? [], options: dns?.options ?? [] },
-    portMappings: proto.portMappings.map(portMappingFromProto),
+    portMappings: portMappingsFromProto('config.port_mappings', proto.portMappings),
     labels: proto.labels,
     annotations: proto.annotations,
     ...linux,
@@ -71,20 +66,6 @@ function metadataFromProto({ metadata }: PodSandboxConfig): SandboxMetadata {
     attempt: metadata?.attempt ?? 0,
   };
 }
-
-function portMappingFromProto(proto: ProtoPortMapping, index: number): PortMapping {
-  const field = `config.port_mappings[${index}]`;
-  const protocol = protocols.find((name) => Protocol[name] === proto.protocol);
-  if (!protocol) throw invalid(`${field}.protocol`, `${proto.protocol} is unknown; accepted: ${protocols.join(', ')}`);
-  return {
-    protocol,
-    containerPort: requirePort(`${field}.container_port`, proto.containerPort, false),
-    hostPort: requirePort(`${field}.host_port`, proto.hostPort, true),
-    hostIp: proto.hostIp,
-  };
-}
-
-const protocols = ['TCP', 'UDP', 'SCTP'] as const;
 
 function checkSysctls(field: string, sysctls: Readonly<Record<string, string>>): void {
   const names = Object.keys(sysctls);

@@ -8,7 +8,6 @@ import {
   NamespaceOptionSchema,
   PodSandboxMetadataSchema,
   PortMappingSchema,
-  type Protocol,
   SecurityProfile_ProfileType as Profile,
   SecurityProfileSchema,
   SupplementalGroupsPolicy,
@@ -201,19 +200,9 @@ describe('refusals name the field and what is accepted', () => {
       /^config\.linux\.overhead\.memory_limit_in_bytes: 9007199254740992 is out of range/,
     ],
     [
-      'container port 0',
-      (config) => void (config.portMappings = [create(PortMappingSchema, { hostPort: 1 })]),
-      /^config\.port_mappings\[0\]\.container_port: 0/,
-    ],
-    [
-      'a host port beyond 65535',
-      (config) => void (config.portMappings = [create(PortMappingSchema, { containerPort: 1, hostPort: 65_536 })]),
-      /^config\.port_mappings\[0\]\.host_port: 65536/,
-    ],
-    [
-      'an unknown protocol',
-      (config) => void (config.portMappings = [create(PortMappingSchema, { containerPort: 1, protocol: 9 as Protocol })]),
-      /^config\.port_mappings\[0\]\.protocol: 9 .*TCP, UDP, SCTP/,
+      'a port mapping on an address that is none',
+      (config) => void (config.portMappings = [create(PortMappingSchema, { containerPort: 1, hostPort: 1, hostIp: 'eth0' })]),
+      /^config\.port_mappings\[0\]\.host_ip: "eth0" is no IP address/,
     ],
   ])('%s', (_what, change, message) => {
     expect(refusal(() => convert(change))).toMatch(message);
