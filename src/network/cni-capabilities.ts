@@ -89,7 +89,7 @@ function rate(annotations: StringMap, direction: 'ingress' | 'egress'): JsonObje
   if (text === undefined) return {};
   const bits = parseQuantity(text);
   if (bits === undefined || bits < leastRate || bits > greatestRate)
-    throw invalid(field, `"${text}" is no rate; write bits per second such as 10M, from 1k to 1P`);
+    throw invalid(`annotation ${field}`, `"${text}" is no rate; write bits per second such as 10M, from 1k to 1P`);
   const burst = Math.min(Math.max(Math.ceil(Number(bits) / 10), leastBurst), greatestBurst);
   return { [`${direction}Rate`]: Number(bits), [`${direction}Burst`]: burst };
 }

@@ -41,13 +41,16 @@ describe('a VM pod with a host port and a bandwidth', () => {
     writeFileSync(elsewhere(), '');
     await runProgram('unshare', [`--net=${elsewhere()}`, 'ip', 'link', 'set', 'dev', 'lo', 'up'], { signal: signal() });
     await inside('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'm0', 'netns', elsewhere());
-    await inside('ip', 'address', 'add', `${outside}.1/24`, 'dev', 'uplink');
+    for (const own of ['1', '3']) await inside('ip', 'address', 'add', `${outside}.${own}/24`, 'dev', 'uplink');
     await inside('ip', 'link', 'set', 'dev', 'uplink', 'up');
     const there = ['nsenter', `--net=${elsewhere()}`, 'ip'];
     await inside(...there, 'address', 'add', `${outside}.2/24`, 'dev', 'm0');
     await inside(...there, 'link', 'set', 'dev', 'm0', 'up');
     const annotations = { 'kubernetes.io/ingress-bandwidth': '1M', 'kubernetes.io/egress-bandwidth': '2M' };
-    const ports = [{ containerPort: 80, hostPort }];
+    const ports = [
+      { containerPort: 80, hostPort },
+      { containerPort: 80, hostPort: hostPort + 1, hostIP: `${outside}.3` },
+    ];
     const containers = [{ name: 'vm', image, ports, resources: { limits: { memory: '256Mi' } } }];
     running = await runPod(node.kubelet, vmPod({ name: 'web', image, annotations, spec: { containers } }));
     await untilLogged(running.containers[0]?.logPath ?? '', /login:/, 120_000);
@@ -64,6 +67,16 @@ describe('a VM pod with a host port and a bandwidth', () => {
       what: `answer of ${url}`,
     });
     expect(answer).toEqual({ status: 200, text: 'web\n' });
+  });
+
+  it('is reached at one address of the node alone, where the port says so', async () => {
+    const get = async (address: string): Promise<string> =>
+      getFromPod({ ...node.network, netnsPath: elsewhere() }, `http://${address}:${hostPort + 1}/`, 30_000).then(
+        ({ text }) => text,
+        () => 'refused',
+      );
+    expect(await get(`${outside}.3`)).toBe('web\n');
+    expect(await get(`${outside}.1`)).toBe('refused');
   });
 
   it('is limited in both directions', async () => {

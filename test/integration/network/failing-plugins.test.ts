@@ -238,7 +238,7 @@ describe('a request that cannot be passed on', () => {
     ['dns_config.searches', { dns: { servers: [], searches: ['a,b'], options: [] } }],
     ['hostname', { hostname: 'web,1' }],
     ['metadata.name', { metadata: { name: 'a;K8S_POD_NAME=b', namespace: 'default', uid: 'u', attempt: 0 } }],
-    ['kubernetes.io/ingress-bandwidth', { annotations: { 'kubernetes.io/ingress-bandwidth': 'fast' } }],
+    ['annotation kubernetes.io/ingress-bandwidth', { annotations: { 'kubernetes.io/ingress-bandwidth': 'fast' } }],
   ])('is refused, naming %s', async (field, more) => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);
