@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { messageOf } from '../lib/errno.ts';
 
 /** A JSON object whose fields are not ours to know. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -39,7 +40,7 @@ const head = z.looseObject({
   cniVersions: z.array(z.string()).optional(),
   disableGC: flag,
 });
-const list = head.extend({ plugins: z.array(plugin).min(1) });
+const list = head.extend({ plugins: z.array(plugin).min(1).optional(), loadOnlyInlinedPlugins: flag });
 
 /** What a network configuration is in a record. */
 export const networkConfigSchema: z.ZodType<NetworkConfig> = z.strictObject({
@@ -54,21 +55,63 @@ export function isConfigFile(file: string): boolean {
   return /\.(conf|conflist|json)$/.test(file);
 }
 
+/** A file of the configuration directory: its text, or why it could not be read. */
+export interface ConfigFile {
+  readonly name: string;
+  readonly text?: string;
+  readonly problem?: string;
+  /** What its network's folder has (`pluginFolderOf`), in lexical order. */
+  readonly plugins?: readonly Omit<ConfigFile, 'plugins'>[];
+}
+
 /**
- * Reads a configuration file: a list (`.conflist`), one plugin (`.conf`), or either (`.json`). Throws with what is wrong, beginning
- * with the field.
+ * The folder beside a list whose `.conf` files are further plugins of it, one each (specification 1.1.0, section 1, and libcni, which names
+ * it after the network); `undefined` for a list that wants none, for a single plugin, and for what is no configuration.
  */
-export function parseNetworkConfig(file: string, text: string): NetworkConfig {
-  const value = parseJson(text);
-  const isList =
-    file.endsWith('.conflist') || (file.endsWith('.json') && typeof value === 'object' && value !== null && 'plugins' in value);
-  if (isList) {
-    const parsed = check(list, value);
-    const more = parsed.disableGC === true ? { disableGC: true as const } : {};
-    return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: parsed.plugins, ...more };
+export function pluginFolderOf(file: string, text: string): string | undefined {
+  try {
+    const value = parseJson(text);
+    const parsed = isList(file, value) ? check(list, value) : undefined;
+    return parsed?.loadOnlyInlinedPlugins === true ? undefined : parsed?.name;
+  } catch {
+    return undefined; // reading the file itself says what is wrong
   }
-  const top = check(head, value);
-  return { name: top.name, cniVersion: chooseVersion(top), plugins: [check(plugin, value)] };
+}
+
+/**
+ * Reads a configuration file: a list (`.conflist`) with the files of its folder, one plugin (`.conf`), or either (`.json`). Throws with
+ * what is wrong, beginning with the field.
+ */
+export function parseNetworkConfig(file: string, text: string, folder: ConfigFile['plugins'] = []): NetworkConfig {
+  const value = parseJson(text);
+  if (!isList(file, value)) {
+    const top = check(head, value);
+    return { name: top.name, cniVersion: chooseVersion(top), plugins: [check(plugin, value)] };
+  }
+  const parsed = check(list, value);
+  const more = parsed.disableGC === true ? { disableGC: true as const } : {};
+  return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: allPlugins(parsed, folder), ...more };
+}
+
+function isList(file: string, value: unknown): boolean {
+  return file.endsWith('.conflist') || (file.endsWith('.json') && typeof value === 'object' && value !== null && 'plugins' in value);
+}
+
+function allPlugins(parsed: z.infer<typeof list>, folder: NonNullable<ConfigFile['plugins']>): readonly PluginConfig[] {
+  const { name: network, plugins: inlined = [], loadOnlyInlinedPlugins: only } = parsed;
+  const plugins = only === true ? inlined : [...inlined, ...folder.map((file) => readPlugin(network, file))];
+  if (plugins.length > 0) return plugins;
+  const why = only === true ? 'though loadOnlyInlinedPlugins is true' : `and the folder ${network} has no .conf file`;
+  throw new Error(`plugins: is missing, ${why}`);
+}
+
+function readPlugin(network: string, { name: file, text = '', problem }: ConfigFile): PluginConfig {
+  try {
+    if (problem !== undefined) throw new Error(problem);
+    return check(plugin, parseJson(text));
+  } catch (error) {
+    throw new Error(`${network}/${file}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Names of the programs that a configuration needs, IPAM plugins included; what plugins delegate to further is theirs to know. */

@@ -1,15 +1,15 @@
 import { watch, type FSWatcher } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { isErrno, messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
 import { abandonOnAbort } from '../lib/signals.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
 import { VmletError } from '../model/errors.ts';
-import { isConfigFile, programsOf, type NetworkConfig } from './cni-config.ts';
+import { programsOf, type NetworkConfig } from './cni-config.ts';
+import { listConfigFiles } from './cni-files.ts';
 import { makeStatusProbe } from './cni-status.ts';
 import type { Cni } from './cni.ts';
-import { chooseConfig, networkCondition, type CniDirs, type ConfigFile, type Reading } from './network-condition.ts';
+import { chooseConfig, networkCondition, type CniDirs, type Reading } from './network-condition.ts';
 
 /** What the configuration directory is read with. */
 export interface CniDirectoryOptions extends CniDirs {
@@ -57,11 +57,10 @@ export async function openCniDirectory(
 
   async function lookNow(): Promise<void> {
     try {
-      const names = (await readdir(confDir)).filter(isConfigFile).toSorted();
-      const seen = (await Promise.all(names.map(async (name) => signatureOf(join(confDir, name))))).join('\n');
-      if (seen !== signature || reading.kind !== 'read' || !reading.config) {
-        reading = chooseConfig(await Promise.all(names.map(async (name) => readConfigFile(confDir, name))));
-        signature = seen;
+      const seen = await listConfigFiles(confDir);
+      if (seen.signature !== signature || reading.kind !== 'read' || !reading.config) {
+        reading = chooseConfig(await seen.read());
+        signature = seen.signature;
         void askStatus();
       }
     } catch (error) {
@@ -139,18 +138,4 @@ export async function openCniDirectory(
 
 function configOf(reading: Reading): NetworkConfig | undefined {
   return reading.kind === 'read' ? reading.config : undefined;
-}
-
-async function readConfigFile(confDir: string, name: string): Promise<ConfigFile> {
-  try {
-    return { name, text: await readFile(join(confDir, name), 'utf8') };
-  } catch (error) {
-    return { name, problem: messageOf(error) };
-  }
-}
-
-/** What changes with a file; a file that went away meanwhile, or a link to nowhere, has one too. */
-async function signatureOf(file: string): Promise<string> {
-  const found = await stat(file, { bigint: true }).catch(() => undefined);
-  return found ? `${file} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}` : `${file} gone`;
 }

@@ -1,14 +1,7 @@
 import { messageOf } from '../lib/errno.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
 import type { NetworkStatus } from './cni-status.ts';
-import { parseNetworkConfig, type NetworkConfig } from './cni-config.ts';
-
-/** A file of the configuration directory: its text, or why it could not be read. */
-export interface ConfigFile {
-  readonly name: string;
-  readonly text?: string;
-  readonly problem?: string;
-}
+import { parseNetworkConfig, type ConfigFile, type NetworkConfig } from './cni-config.ts';
 
 /** What a look at the configuration directory found. */
 export type Reading =
@@ -26,10 +19,10 @@ export type Reading =
 /** Chooses the network as libcni does: the first valid file in lexical order; those before it are problems to tell. */
 export function chooseConfig(files: readonly ConfigFile[]): Reading {
   const problems: string[] = [];
-  for (const { name, text = '', problem } of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const { name, text = '', problem, plugins } of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     if (problem === undefined) {
       try {
-        return { kind: 'read', config: parseNetworkConfig(name, text), files: files.length, problems };
+        return { kind: 'read', config: parseNetworkConfig(name, text, plugins), files: files.length, problems };
       } catch (error) {
         problems.push(`${name}: ${messageOf(error)}`);
       }

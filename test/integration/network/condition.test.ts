@@ -118,3 +118,29 @@ it('uses a configuration that was installed a moment ago', async () => {
   expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
   await network.detach(wanted.sandboxId, soon());
 });
+
+it('uses the plugins in the folder of its network too, unless the list wants none', async () => {
+  const node = makeNode();
+  node.configure([bridgePlugin(node)]);
+  const network = await node.open();
+  const folder = join(node.confDir, 'testnet');
+  mkdirSync(folder);
+  writeFileSync(join(folder, '20-double.conf'), JSON.stringify({ type: 'double', journal: node.journal }));
+  writeFileSync(join(folder, '30-note.txt'), 'no plugin');
+  const [first, second] = [request(), request()];
+  await network.attach(first, soon());
+  expect(node.calls().map(({ input }) => [input['name'], input['cniVersion'], input['type']])).toEqual([['testnet', '1.0.0', 'double']]);
+
+  writeFileSync(join(folder, '30-absent.conf'), '{"type": "absent"}');
+  await waitFor(() => network.condition().reason === 'CNIPluginMissing', within);
+  rmSync(join(folder, '30-absent.conf'));
+  await waitFor(() => network.condition().ready, within);
+
+  const list = { cniVersion: '1.0.0', name: 'testnet', loadOnlyInlinedPlugins: true, plugins: [bridgePlugin(node)] };
+  writeFileSync(join(node.confDir, '10-test.conflist'), JSON.stringify(list));
+  await network.attach(second, soon());
+  await network.detach(second.sandboxId, soon());
+  expect(node.calls()).toHaveLength(1);
+  await network.detach(first.sandboxId, soon());
+  expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isConfigFile, parseNetworkConfig, programsOf, supportedCniVersions } from '../../../src/network/cni-config.ts';
+import { isConfigFile, parseNetworkConfig, pluginFolderOf, programsOf, supportedCniVersions } from '../../../src/network/cni-config.ts';
 
 const plugin = { type: 'bridge', bridge: 'cni0', ipam: { type: 'host-local', subnet: '10.1.0.0/16' } };
 const list = (more: object = {}): string =>
@@ -86,6 +86,56 @@ describe('parseNetworkConfig', () => {
         expect(plugins.length).toBeGreaterThan(0);
       }),
     );
+  });
+});
+
+describe('the folder of a network’s plugins', () => {
+  const files = [
+    { name: '20-tuning.conf', text: '{"type": "tuning", "mtu": 1400}' },
+    { name: '30-portmap.conf', text: '{"type": "portmap", "capabilities": {"portMappings": true}}' },
+  ];
+  const typesOf = (text: string, more = files): readonly string[] =>
+    parseNetworkConfig('a.conflist', text, more).plugins.map(({ type }) => type);
+
+  it.each<readonly [string, string, string | undefined]>([
+    ['a.conflist', list(), 'pods'],
+    ['a.conflist', list({ plugins: undefined }), 'pods'],
+    ['a.json', list(), 'pods'],
+    ['a.conflist', list({ loadOnlyInlinedPlugins: false }), 'pods'],
+    ['a.conflist', list({ loadOnlyInlinedPlugins: true }), undefined],
+    ['a.conflist', list({ loadOnlyInlinedPlugins: 'True' }), undefined],
+    ['a.conflist', list({ name: '../etc' }), undefined],
+    ['a.conflist', '{', undefined],
+    ['a.conf', JSON.stringify({ cniVersion: '1.0.0', name: 'pods', type: 'ptp' }), undefined],
+    ['a.json', JSON.stringify({ cniVersion: '1.0.0', name: 'pods', type: 'ptp' }), undefined],
+  ])('of %s %s is %s', (file, text, folder) => {
+    expect(pluginFolderOf(file, text)).toBe(folder);
+  });
+
+  it('adds to the list, or is the list', () => {
+    expect(typesOf(list())).toEqual(['bridge', 'portmap', 'tuning', 'portmap']);
+    expect(typesOf(list({ plugins: undefined }))).toEqual(['tuning', 'portmap']);
+    expect(typesOf(list({ loadOnlyInlinedPlugins: true }))).toEqual(['bridge', 'portmap']);
+    expect(parseNetworkConfig('a.conflist', list(), files).plugins.at(-1)).toEqual({
+      type: 'portmap',
+      capabilities: { portMappings: true },
+    });
+  });
+
+  it.each<readonly [string, string, object]>([
+    ['pods/20.conf: type: ', list(), { text: '{"mtu": 1400}' }],
+    ['pods/20.conf: not JSON', list(), { text: '{' }],
+    ['pods/20.conf: EACCES', list(), { problem: 'EACCES' }],
+  ])('says "%s"', (problem, text, file) => {
+    expect(() => typesOf(text, [{ name: '20.conf', ...file } as (typeof files)[number]])).toThrow(problem);
+  });
+
+  it.each([
+    ['plugins: is missing, and the folder pods has no .conf file', list({ plugins: undefined })],
+    ['plugins: is missing, though loadOnlyInlinedPlugins is true', list({ plugins: undefined, loadOnlyInlinedPlugins: true })],
+    ['loadOnlyInlinedPlugins: ', list({ loadOnlyInlinedPlugins: 'maybe' })],
+  ])('that is empty: "%s"', (problem, text) => {
+    expect(() => typesOf(text, [])).toThrow(problem);
   });
 });
 
