@@ -56,6 +56,11 @@ export function isReported(error: unknown): boolean {
   return error instanceof VmletError && error.facts.code === 'CNI_FAILED' && error.facts.cniCode !== undefined;
 }
 
+/** True for the error 3, which says that there is nothing of the container to clean up (CNI specification, section 5). */
+export function isUnknownContainer(error: unknown): boolean {
+  return error instanceof VmletError && error.facts.code === 'CNI_FAILED' && error.facts.cniCode === 3;
+}
+
 function parseError(stdout: string): z.infer<typeof errorSchema> | undefined {
   try {
     return errorSchema.safeParse(JSON.parse(stdout)).data;

@@ -13,6 +13,7 @@ const address = z.string().refine((text) => parseCidr(text) !== undefined, 'must
 const ip = z.string().refine((text) => familyOf(text) !== undefined, 'must be an IP address');
 const destination = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a network, such as 0.0.0.0/0');
 const texts = z.array(z.string()).nullish();
+const count = z.int().min(0).nullish();
 
 const resultSchema = z.looseObject({
   cniVersion: z.string().nullish(),
@@ -29,7 +30,9 @@ const resultSchema = z.looseObject({
   ips: z
     .array(z.looseObject({ version: z.enum(['4', '6']).nullish(), address, gateway: ip.nullish(), interface: z.int().min(0).nullish() }))
     .nullish(),
-  routes: z.array(z.looseObject({ dst: destination, gw: ip.nullish(), mtu: z.int().min(0).nullish() })).nullish(),
+  routes: z
+    .array(z.looseObject({ dst: destination, gw: ip.nullish(), mtu: count, advmss: count, priority: count, table: count, scope: count }))
+    .nullish(),
   dns: z.looseObject({ nameservers: z.array(ip).nullish(), domain: z.string().nullish(), search: texts, options: texts }).nullish(),
 });
 

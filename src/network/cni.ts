@@ -1,9 +1,9 @@
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../lib/errno.ts';
 import { speaks, type JsonObject, type NetworkConfig, type PluginConfig } from './cni-config.ts';
 import { networkEnvironment, networkInput, pluginEnvironment, pluginInput, type CniAttachment, type CniSubject } from './cni-execution.ts';
-import { cniFailure, failureOf } from './cni-failure.ts';
+import { cniFailure, failureOf, isUnknownContainer } from './cni-failure.ts';
 import { parseResult } from './cni-result.ts';
 import { runPlugin } from './plugin-process.ts';
 
@@ -49,7 +49,7 @@ export interface DelRequest {
 export interface Cni {
   /** ADD of every plugin in order. Answers the final result, or the error with how far it came; throws nothing. */
   readonly add: (request: AddRequest, signal: AbortSignal) => Promise<JsonObject | FailedAdd>;
-  /** DEL in reverse order; a failing plugin does not stop the others. Answers the failures. */
+  /** DEL in reverse order; a failing plugin does not stop the others, one that knows nothing of the sandbox is done. Answers the failures. */
   readonly del: (request: DelRequest, signal: AbortSignal) => Promise<readonly unknown[]>;
   /** STATUS of every plugin; nothing for a network that speaks a version before 1.1.0. Throws the first failure. */
   readonly status: (network: NetworkConfig, signal: AbortSignal) => Promise<void>;
@@ -94,11 +94,7 @@ export function makeCni(options: CniOptions): Cni {
   async function find(program: string): Promise<string | undefined> {
     for (const dir of binDirs) {
       const file = join(dir, program);
-      const found = await access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      );
-      if (found) return file;
+      if (await isProgram(file)) return file;
     }
     return undefined;
   }
@@ -145,11 +141,12 @@ export function makeCni(options: CniOptions): Cni {
     const { network, subject, netnsPath, result, started = network.plugins.length } = request;
     const env = pluginEnvironment('DEL', subject, netnsPath, binDirs);
     const told = speaks(network, delResultVersion) ? result : undefined;
-    return each('DEL', network.plugins.slice(0, started).toReversed(), (plugin) => ({
+    const failures = await each('DEL', network.plugins.slice(0, started).toReversed(), (plugin) => ({
       env,
       input: pluginInput(network, plugin, subject.capabilities, told),
       signal,
     }));
+    return failures.filter((error) => !isUnknownContainer(error));
   }
 
   async function status(network: NetworkConfig, signal: AbortSignal): Promise<void> {
@@ -196,6 +193,16 @@ interface Io {
   readonly signal: AbortSignal;
   /** Longest run, milliseconds, where that is less than the configured one. */
   readonly timeoutMs?: number;
+}
+
+/** True for an executable file; a folder has the same permission. */
+async function isProgram(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK);
+    return (await stat(file)).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function readResult(plugin: PluginConfig, text: string, version: string): JsonObject {

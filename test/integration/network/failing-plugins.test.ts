@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
@@ -108,6 +108,18 @@ describe('a plugin that fails ADD', () => {
     expect(node.traces()).toEqual(nothing);
   });
 
+  it('is looked for among programs: a folder of its name is none', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const folders = join(node.dir, 'folders');
+    mkdirSync(join(folders, 'bridge'), { recursive: true });
+    const cni = { confDir: node.confDir, binDirs: [folders, node.binDir], timeoutMs: 20_000, cacheDir: join(node.stateDir, 'cni') };
+    const network = await node.open(undefined, undefined, { cni });
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    await network.detach(wanted.sandboxId, soon());
+  });
+
   it('with an interface that no bridge takes is refused', async () => {
     const node = makeNode();
     node.configure([{ type: 'double', journal: node.journal, onAdd: 'layer-3' }]);
@@ -138,6 +150,17 @@ describe('a plugin that fails DEL', () => {
     await network.detach(wanted.sandboxId, soon());
     expect(node.traces()).toEqual(nothing);
   });
+});
+
+it('a plugin that knows nothing of the container at DEL has nothing to remove', async () => {
+  const node = makeNode();
+  node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'unknown' }]);
+  const network = await node.open();
+  const wanted = request();
+  await network.attach(wanted, soon());
+  await network.detach(wanted.sandboxId, soon());
+  expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
+  expect(node.traces()).toEqual(nothing);
 });
 
 describe('a network that cannot be released', () => {

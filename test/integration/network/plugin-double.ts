@@ -29,7 +29,7 @@ const input = z
         'noisy',
       ])
       .default('pass'),
-    onDel: z.enum(['pass', 'fail', 'hang', 'stubborn']).default('pass'),
+    onDel: z.enum(['pass', 'fail', 'unknown', 'hang', 'stubborn']).default('pass'),
     prevResult: z.record(z.string(), z.unknown()).optional(),
   })
   .parse(JSON.parse(readFileSync(0, 'utf8')));
@@ -91,6 +91,11 @@ const behaviours = {
   pass: () => (command === 'ADD' ? process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion })) : undefined),
   fail: () => {
     process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, code: 107, msg: 'the switch is on fire', details: 'port 7' }));
+    process.exitCode = 1;
+  },
+  /** The container's, not the plugin's failure (specification, section 5). */
+  unknown: () => {
+    process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, code: 3, msg: 'unknown container' }));
     process.exitCode = 1;
   },
   hang: () => hang(spawn('sleep', ['1000'], { stdio: 'inherit' })),

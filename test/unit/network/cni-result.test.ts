@@ -118,8 +118,12 @@ describe('parseResult refuses', () => {
     ['ips.0.interface: ', address({ interface: -1 })],
     ['interfaces.0.name: ', '{"cniVersion": "1.0.0", "interfaces": [{"mac": "02:00:00:00:00:01"}]}'],
     ['routes.0.dst: must be a network', '{"cniVersion": "1.0.0", "routes": [{"dst": "default"}]}'],
+    ...['mtu', 'advmss', 'priority', 'table', 'scope'].map((field) => [
+      `routes.0.${field}: `,
+      JSON.stringify({ cniVersion: '1.0.0', routes: [{ dst: '10.1.0.0/16', [field]: -1 }] }),
+    ]),
     ['dns.nameservers.0: must be an IP address', '{"cniVersion": "1.0.0", "dns": {"nameservers": ["ns.example"]}}'],
-  ])('with "%s"', (problem, text) => {
+  ])('with "%s"', (problem = '', text = '') => {
     expect(() => parseResult(text, '1.0.0')).toThrow(problem);
   });
 
