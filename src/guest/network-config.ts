@@ -29,7 +29,7 @@ function ethernet(guest: GuestInterface, dns: DnsConfig): object {
   return {
     match: { macaddress: guest.mac },
     'set-name': guest.name,
-    mtu: guest.mtu,
+    mtu: guest.pathMtu ?? guest.mtu,
     dhcp4: false,
     dhcp6: false,
     'accept-ra': false,
@@ -49,10 +49,11 @@ function told(route: InterfaceRoute): readonly InterfaceRoute[] {
 }
 
 /** A route over a gateway that no address's network holds (`169.254.1.1` for a /32) needs `on-link`, or the kernel refuses it. */
-function routeEntry({ destination, gateway }: InterfaceRoute, guest: GuestInterface): object {
-  if (gateway === undefined) return { to: destination, scope: 'link' };
+function routeEntry({ destination, gateway, metric }: InterfaceRoute, guest: GuestInterface): object {
+  const preference = metric === undefined ? {} : { metric };
+  if (gateway === undefined) return { to: destination, scope: 'link', ...preference };
   const isNear = guest.addresses.some(({ cidr }) => contains(cidr, gateway));
-  return { to: destination, via: gateway, ...(isNear ? {} : { 'on-link': true }) };
+  return { to: destination, via: gateway, ...(isNear ? {} : { 'on-link': true }), ...preference };
 }
 
 function contains(cidr: string, address: string): boolean {

@@ -16,6 +16,8 @@ export interface InterfaceAddress {
 export interface InterfaceRoute {
   readonly destination: string;
   readonly gateway?: string;
+  /** The lower is preferred; absent where nobody chose one. */
+  readonly metric?: number;
 }
 
 /**
@@ -26,8 +28,10 @@ export interface GuestInterface {
   /** The CNI's interface name in the pod's network namespace, `eth0`. */
   readonly name: string;
   readonly mac: string;
-  /** Bytes. */
+  /** Of the device, bytes. */
   readonly mtu: number;
+  /** What the guest is told in its place: its routes allow no more, bytes. */
+  readonly pathMtu?: number;
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly InterfaceRoute[];
 }

@@ -97,7 +97,7 @@ function optionArguments(guest: GuestInterface, tag: string, dns: DnsConfig): re
     ...(searches.length > 0
       ? [option(`${tagged}option:domain-search`, searches), option(`${tagged}option:domain-name`, searches.slice(0, 1))]
       : []),
-    `--dhcp-option-force=${tagged}option:mtu,${guest.mtu}`,
+    `--dhcp-option-force=${tagged}option:mtu,${guest.pathMtu ?? guest.mtu}`,
     ...(classless.length > 0 ? [`--dhcp-option-force=${tagged}option:classless-static-route,${classless.join(',')}`] : []),
   ];
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { GuestInterface, InterfaceAddress, InterfaceRoute } from '../model/network.ts';
-import { networkOf, parseCidr, widthOf, type Cidr } from './address.ts';
+import { parseCidr, widthOf, type Cidr } from './address.ts';
 
 const address = z.object({
   family: z.enum(['inet', 'inet6']),
@@ -135,35 +134,6 @@ export function whyNotBridgeable(state: LinkState): string | undefined {
   return state.linkType === 'ether'
     ? undefined
     : `it made an interface of type ${state.linkType}, not an Ethernet one: ${state.name}; ${fix}`;
-}
-
-/**
- * The interface as a guest has to be told: addresses from the CNI result, everything else from the kernel, since some plugins set
- * routes that their result leaves out. An address whose network is not on the link (ptp, Calico) becomes one of full length, or the
- * guest would ask for its neighbours where nobody answers.
- */
-export function guestInterface(state: LinkState, addresses: readonly InterfaceAddress[]): GuestInterface {
-  const main = state.routes.filter(({ table = 'main' }) => table === 'main');
-  const onLink = new Set(main.filter((found) => gatewayOf(found) === undefined).map((found) => destinationOf(found)));
-  const connected = new Set<string>();
-  const told = addresses.map(({ cidr, ...rest }): InterfaceAddress => {
-    const parsed = parseCidr(cidr);
-    if (!parsed) return { cidr, ...rest };
-    const network = networkOf(parsed);
-    if (onLink.has(network)) connected.add(network);
-    return { cidr: `${parsed.address}/${onLink.has(network) ? parsed.prefixLength : widthOf(parsed.family)}`, ...rest };
-  });
-  const routes = main.map((found): InterfaceRoute => {
-    const gateway = gatewayOf(found);
-    return { destination: destinationOf(found), ...(gateway === undefined ? {} : { gateway }) };
-  });
-  return {
-    name: state.name,
-    mac: state.mac,
-    mtu: state.mtu,
-    addresses: told,
-    routes: routes.filter(({ destination }) => !connected.has(destination)),
-  };
 }
 
 /** A route's destination with prefix length. */

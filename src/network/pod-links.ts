@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { maxInterfaces } from '../model/container.ts';
 import type { GuestInterface, InterfaceAddress } from '../model/network.ts';
 import type { JsonObject } from './cni-config.ts';
-import { guestInterface, whyNotBridgeable, type LinkState } from './link-state.ts';
+import { guestInterface } from './guest-interface.ts';
+import { whyNotBridgeable, type LinkState } from './link-state.ts';
 
 /** Of a CNI result that has been checked: what says which address is on which interface of the pod. */
 const placesSchema = z.looseObject({

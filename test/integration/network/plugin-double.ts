@@ -20,6 +20,7 @@ const input = z
         'garbage',
         'no-ips',
         'rare',
+        'overlay',
         'layer-3',
         'flood',
         'crash',
@@ -68,9 +69,25 @@ function makeLayer3(): void {
   process.stdout.write(JSON.stringify({ cniVersion: input.cniVersion, ips: [{ address: '10.213.9.2/24' }] }));
 }
 
+/** Does as plugins of an overlay do that leave room for it on the routes alone, with two ways to one destination. */
+function makeOverlay(): void {
+  changeLink([
+    'route replace default via 10.213.7.1 dev eth0 mtu 1450',
+    'route add 10.70.0.0/16 via 10.213.7.8 dev eth0 metric 7 mtu 1440',
+    'route add 10.70.0.0/16 via 10.213.7.9 dev eth0 metric 3',
+  ]);
+}
+
+/** Runs a batch of `ip` in the pod's namespace, and passes the result on. */
+function changeLink(lines: readonly string[]): void {
+  const argv = [`--net=${process.env['CNI_NETNS']}`, 'ip', '-batch', '-'];
+  execFileSync('nsenter', argv, { input: `${lines.join('\n')}\n`, stdio: 'pipe' });
+  process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion }));
+}
+
 /** Gives the interface what plugins seldom give: a peer, an address without its prefix route, other tables, metrics, IPv6 next hops. */
 function makeRare(): void {
-  const lines = [
+  changeLink([
     'addr add 10.66.0.1 peer 10.66.0.9/32 dev eth0',
     'addr add 10.67.0.1/16 brd + dev eth0 noprefixroute',
     'addr add fd00:66::1/64 dev eth0 nodad',
@@ -78,10 +95,7 @@ function makeRare(): void {
     'route add 10.68.0.0/16 via inet6 fd00:66::9 dev eth0 onlink',
     'route add 10.69.0.0/16 via 10.67.0.9 dev eth0 table 100 src 10.67.0.1 metric 7 mtu 1300 advmss 1260',
     'route add fd00:67::/64 via fd00:66::9 dev eth0 proto static metric 5',
-  ];
-  const argv = [`--net=${process.env['CNI_NETNS']}`, 'ip', '-batch', '-'];
-  execFileSync('nsenter', argv, { input: `${lines.join('\n')}\n`, stdio: 'pipe' });
-  process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion }));
+  ]);
 }
 
 /** A shell program that SIGTERM does not end. */
@@ -116,6 +130,7 @@ const behaviours = {
   garbage: () => process.stdout.write('all is well'),
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),
   rare: makeRare,
+  overlay: makeOverlay,
   'layer-3': makeLayer3,
   flood: () => {
     const block = 'x'.repeat(2 ** 16);

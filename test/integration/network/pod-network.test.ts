@@ -82,6 +82,31 @@ describe('a pod network of real plugins', () => {
     expect(node.traces()).toMatchObject({ iptables: [], leases: [], namespaces: [], processes: [] });
   });
 
+  it('tells a guest the MTU and the preferred one of its routes, and leaves the device as it is', async () => {
+    const node = makeNode();
+    const double = { type: 'double', journal: node.journal };
+    node.configure([bridgePlugin(node), { ...double, onAdd: 'overlay' }, double]);
+    const network = await node.open();
+    const wanted = request();
+    const { interfaces, netnsPath } = await network.attach(wanted, soon());
+    expect(interfaces[0]).toMatchObject({
+      mtu: 1500,
+      pathMtu: 1440,
+      routes: [
+        { destination: '0.0.0.0/0', gateway: '10.213.7.1' },
+        { destination: '10.70.0.0/16', gateway: '10.213.7.9', metric: 3 },
+      ],
+    });
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    expect(guest.dhcp()).toMatchObject({ mtu: '1440', staticroutes: '0.0.0.0/0 10.213.7.1 10.70.0.0/16 10.213.7.9' });
+    expect(run('nsenter', `--net=${netnsPath}`, 'ip', 'link', 'show', 'dev', guest.tap)).toContain('mtu 1500');
+    await network.detach(wanted.sandboxId, soon());
+    const [, added, deleted] = node.calls();
+    expect(JSON.stringify(added?.state)).toContain('"mtu":1450');
+    expect(deleted?.state).toEqual(added?.state);
+  });
+
   it('serves the next VM of the same sandbox', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);

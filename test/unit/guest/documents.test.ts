@@ -57,6 +57,27 @@ describe('the documents of a seed', () => {
     expectGolden(`guest/${name}.txt`, all.join(''));
   });
 
+  test('a route has its metric, an interface the MTU that its routes allow', () => {
+    const [eth0] = plain.interfaces;
+    if (!eth0) throw new Error('no interface');
+    const routes = [
+      { destination: '10.0.0.0/8', gateway: '10.244.1.1', metric: 7 },
+      { destination: '10.96.0.0/12', metric: 9 },
+    ];
+    const documents = seedDocuments({ ...plain, interfaces: [{ ...eth0, mtu: 1500, pathMtu: 1450, routes }] });
+    expect(parse(documents['network-config'] ?? '')).toMatchObject({
+      ethernets: {
+        eth0: {
+          mtu: 1450,
+          routes: [
+            { to: '10.0.0.0/8', via: '10.244.1.1', metric: 7 },
+            { to: '10.96.0.0/12', scope: 'link', metric: 9 },
+          ],
+        },
+      },
+    });
+  });
+
   test('the default route for IPv6 comes with its halves, for a cloud-init that takes ::/0 for ::/64', () => {
     const { ethernets } = parse(seedDocuments(both)['network-config']) as {
       ethernets: { eth0: { routes: { to: string; via: string }[] } };

@@ -50,6 +50,10 @@ describe('the arguments of dnsmasq', () => {
     expectGolden('network/dnsmasq-routed.txt', `${args.join('\n')}\n`);
   });
 
+  it('with the MTU that its routes allow, where that is less than the device’s', () => {
+    expect(valueOf(argumentsFor({ interfaces: [{ ...guest, mtu: 1500, pathMtu: 1430 }] }), 'option:mtu')).toEqual(['1430']);
+  });
+
   it('for two interfaces: what is said on one bridge is not said on the other', () => {
     const second: GuestInterface = {
       name: 'net1',

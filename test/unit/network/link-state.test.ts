@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   cidrsOf,
-  guestInterface,
   linkStateSchema,
   parseLinkState,
   parseLinkStates,
@@ -101,73 +99,6 @@ describe('parseLinkState', () => {
     ['a link with a mtu in words', told({ link: { mtu: 'large' } })],
   ])('throws for %s', (_what, text) => {
     expect(() => parseLinkState(text)).toThrow(Error);
-  });
-});
-
-describe('guestInterface', () => {
-  it('of the bridge plugin has its subnet on the link', () => {
-    const { addresses, routes } = guestInterface(stateOf('bridge'), [
-      { cidr: '10.213.7.2/24', gateway: '10.213.7.1' },
-      { cidr: 'fd00:213:7::2/64', gateway: 'fd00:213:7::1' },
-    ]);
-    expect(addresses).toEqual([
-      { cidr: '10.213.7.2/24', gateway: '10.213.7.1' },
-      { cidr: 'fd00:213:7::2/64', gateway: 'fd00:213:7::1' },
-    ]);
-    expect(routes).toEqual([
-      { destination: '0.0.0.0/0', gateway: '10.213.7.1' },
-      { destination: '192.0.2.0/24', gateway: '10.213.7.1' },
-      { destination: '::/0', gateway: 'fd00:213:7::1' },
-    ]);
-  });
-
-  it('of the ptp plugin has nothing on the link but the gateway', () => {
-    const { addresses, routes } = guestInterface(stateOf('ptp'), [
-      { cidr: '10.213.7.3/24', gateway: '10.213.7.1' },
-      { cidr: 'fd00:213:7::3/64' },
-    ]);
-    expect(addresses).toEqual([{ cidr: '10.213.7.3/32', gateway: '10.213.7.1' }, { cidr: 'fd00:213:7::3/128' }]);
-    expect(routes).toContainEqual({ destination: '10.213.7.1/32' });
-    expect(routes).toContainEqual({ destination: '10.213.7.0/24', gateway: '10.213.7.1' });
-    expect(routes).toContainEqual({ destination: 'fd00:213:7::1/128' });
-  });
-
-  it('of Calico has the routes that its result leaves out', () => {
-    expect(guestInterface(stateOf('calico'), [{ cidr: '192.168.88.5/32' }])).toEqual({
-      name: 'eth0',
-      mac: 'ee:ee:ee:00:00:05',
-      mtu: 1440,
-      addresses: [{ cidr: '192.168.88.5/32' }],
-      routes: [{ destination: '0.0.0.0/0', gateway: '169.254.1.1' }, { destination: '169.254.1.1/32' }],
-    });
-  });
-
-  it('has no routes of other tables', () => {
-    const state = parseLinkState(
-      told({
-        routes4: [
-          { dst: '10.9.0.0/16', table: 100 },
-          { dst: '10.8.0.0/16', table: 'main' },
-        ],
-      }),
-    );
-    expect(guestInterface(state, []).routes).toEqual([{ destination: '10.8.0.0/16' }]);
-  });
-
-  it('has no gateway of another family', () => {
-    const via = { family: 'inet6', host: 'fe80::1' };
-    const state = parseLinkState(told({ routes4: [{ dst: 'default', via }] }));
-    expect(guestInterface(state, []).routes).toEqual([{ destination: '0.0.0.0/0' }]);
-  });
-
-  it('gives every address its own text and one of two lengths', () => {
-    const state = stateOf('bridge');
-    fc.assert(
-      fc.property(fc.ipV4(), fc.integer({ min: 0, max: 32 }), (address, length) => {
-        const [only] = guestInterface(state, [{ cidr: `${address}/${length}` }]).addresses;
-        expect([`${address}/${length}`, `${address}/32`]).toContain(only?.cidr);
-      }),
-    );
   });
 });
 
