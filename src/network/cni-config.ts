@@ -17,6 +17,8 @@ export interface NetworkConfig {
   readonly name: string;
   /** The highest version that both the configuration and vmlet speak. */
   readonly cniVersion: string;
+  /** All that both speak, ascending, where that leaves a choice: what plugins speak decides (`PluginVersions`). */
+  readonly cniVersions?: readonly string[];
   readonly plugins: readonly PluginConfig[];
   /** The configuration wants no GC (specification 1.1.0, section 1). */
   readonly disableGC?: true;
@@ -46,6 +48,7 @@ const list = head.extend({ plugins: z.array(plugin).min(1).optional(), loadOnlyI
 export const networkConfigSchema: z.ZodType<NetworkConfig> = z.strictObject({
   name,
   cniVersion: z.string(),
+  cniVersions: z.array(z.string()).exactOptional(),
   plugins: z.array(plugin).min(1),
   disableGC: z.literal(true).exactOptional(),
 });
@@ -86,11 +89,11 @@ export function parseNetworkConfig(file: string, text: string, folder: ConfigFil
   const value = parseJson(text);
   if (!isList(file, value)) {
     const top = check(head, value);
-    return { name: top.name, cniVersion: chooseVersion(top), plugins: [check(plugin, value)] };
+    return { name: top.name, ...versionsOf(top), plugins: [check(plugin, value)] };
   }
   const parsed = check(list, value);
   const more = parsed.disableGC === true ? { disableGC: true as const } : {};
-  return { name: parsed.name, cniVersion: chooseVersion(parsed), plugins: allPlugins(parsed, folder), ...more };
+  return { name: parsed.name, ...versionsOf(parsed), plugins: allPlugins(parsed, folder), ...more };
 }
 
 function isList(file: string, value: unknown): boolean {
@@ -125,10 +128,11 @@ export function speaks({ cniVersion }: NetworkConfig, version: string): boolean 
   return supportedCniVersions.indexOf(cniVersion) >= supportedCniVersions.indexOf(version);
 }
 
-function chooseVersion(config: { cniVersion?: string | undefined; cniVersions?: readonly string[] | undefined }): string {
+function versionsOf(config: Pick<z.infer<typeof head>, 'cniVersion' | 'cniVersions'>): Pick<NetworkConfig, 'cniVersion' | 'cniVersions'> {
   const offered = [...(config.cniVersions ?? []), ...(config.cniVersion === undefined ? [] : [config.cniVersion])];
-  const chosen = supportedCniVersions.findLast((version) => offered.includes(version));
-  if (chosen !== undefined) return chosen;
+  const shared = supportedCniVersions.filter((version) => offered.includes(version));
+  const highest = shared.at(-1);
+  if (highest !== undefined) return { cniVersion: highest, ...(shared.length > 1 ? { cniVersions: shared } : {}) };
   const found = offered.length === 0 ? 'is missing' : `${offered.join(', ')} is not supported`;
   throw new Error(`cniVersion: ${found}; accepted: ${supportedCniVersions.join(', ')}`);
 }

@@ -9,6 +9,7 @@ import { programsOf, type NetworkConfig } from './cni-config.ts';
 import { listConfigFiles } from './cni-files.ts';
 import { makeStatusProbe } from './cni-status.ts';
 import type { Cni } from './cni.ts';
+import { makePluginVersions } from './plugin-versions.ts';
 import { chooseConfig, networkCondition, type CniDirs, type Reading } from './network-condition.ts';
 
 /** What the configuration directory is read with. */
@@ -49,6 +50,7 @@ export async function openCniDirectory(
   let closed = false;
   let last: Promise<void> = Promise.resolve();
   const probe = makeStatusProbe(deps);
+  const versions = makePluginVersions(options.binDirs);
 
   async function look(): Promise<void> {
     last = last.then(lookNow);
@@ -58,16 +60,22 @@ export async function openCniDirectory(
   async function lookNow(): Promise<void> {
     try {
       const seen = await listConfigFiles(confDir);
-      if (seen.signature !== signature || reading.kind !== 'read' || !reading.config) {
-        reading = chooseConfig(await seen.read());
-        signature = seen.signature;
-        void askStatus();
-      }
+      const isNew = seen.signature !== signature || reading.kind !== 'read' || !reading.config;
+      const chosen = isNew ? chooseConfig(await seen.read()) : reading;
+      signature = seen.signature;
+      reading = await withSpokenVersion(chosen);
+      if (isNew) void askStatus();
     } catch (error) {
       reading = { kind: isErrno(error, 'ENOENT') ? 'missing' : 'unreadable', problem: messageOf(error) };
     }
     await judge();
     follow();
+  }
+
+  /** At every look, since plugins are upgraded without a change of the directory. */
+  async function withSpokenVersion(chosen: Reading): Promise<Reading> {
+    const config = configOf(chosen);
+    return config && chosen.kind === 'read' ? { ...chosen, config: await versions.settle(config) } : chosen;
   }
 
   async function judge(): Promise<void> {

@@ -1,11 +1,10 @@
-import { access, constants, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { messageOf } from '../lib/errno.ts';
 import { speaks, type JsonObject, type NetworkConfig, type PluginConfig } from './cni-config.ts';
 import { networkEnvironment, networkInput, pluginEnvironment, pluginInput, type CniAttachment, type CniSubject } from './cni-execution.ts';
 import { cniFailure, failureOf, isUnknownContainer } from './cni-failure.ts';
 import { parseResult } from './cni-result.ts';
 import { runPlugin } from './plugin-process.ts';
+import { findPlugin } from './plugin-search.ts';
 
 /** Where plugins are and how long each may take. */
 export interface CniOptions {
@@ -91,16 +90,8 @@ const statusTimeoutMs = 10_000;
 export function makeCni(options: CniOptions): Cni {
   const { binDirs, timeoutMs } = options;
 
-  async function find(program: string): Promise<string | undefined> {
-    for (const dir of binDirs) {
-      const file = join(dir, program);
-      if (await isProgram(file)) return file;
-    }
-    return undefined;
-  }
-
   async function locate(command: Command, plugin: PluginConfig): Promise<string> {
-    const program = await find(plugin.type);
+    const program = await findPlugin(binDirs, plugin.type);
     if (program !== undefined) return program;
     throw cniFailure(plugin.type, command, `no such program in ${binDirs.join(', ')}`);
   }
@@ -178,7 +169,7 @@ export function makeCni(options: CniOptions): Cni {
   }
 
   async function missing(programs: readonly string[]): Promise<string | undefined> {
-    for (const program of programs) if ((await find(program)) === undefined) return program;
+    for (const program of programs) if ((await findPlugin(binDirs, program)) === undefined) return program;
     return undefined;
   }
 
@@ -193,16 +184,6 @@ interface Io {
   readonly signal: AbortSignal;
   /** Longest run, milliseconds, where that is less than the configured one. */
   readonly timeoutMs?: number;
-}
-
-/** True for an executable file; a folder has the same permission. */
-async function isProgram(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
-  } catch {
-    return false;
-  }
 }
 
 function readResult(plugin: PluginConfig, text: string, version: string): JsonObject {
