@@ -9,7 +9,7 @@ import { programsOf, type NetworkConfig } from './cni-config.ts';
 import { listConfigFiles } from './cni-files.ts';
 import { makeStatusProbe } from './cni-status.ts';
 import type { Cni } from './cni.ts';
-import { makePluginVersions } from './plugin-versions.ts';
+import { makePluginVersions, type UnablePlugin } from './plugin-versions.ts';
 import { chooseConfig, networkCondition, type CniDirs, type Reading } from './network-condition.ts';
 
 /** What the configuration directory is read with. */
@@ -44,6 +44,7 @@ export async function openCniDirectory(
   const { confDir, pollMs } = options;
   let signature = '';
   let reading: Reading = { kind: 'read', files: 0, problems: [] };
+  let unable: UnablePlugin | undefined;
   let condition: Condition = readyCondition;
   let watcher: FSWatcher | undefined;
   let settle: NodeJS.Timeout | undefined;
@@ -75,14 +76,17 @@ export async function openCniDirectory(
   /** At every look, since plugins are upgraded without a change of the directory. */
   async function withSpokenVersion(chosen: Reading): Promise<Reading> {
     const config = configOf(chosen);
-    return config && chosen.kind === 'read' ? { ...chosen, config: await versions.settle(config) } : chosen;
+    if (!config || chosen.kind !== 'read') return chosen;
+    const settled = await versions.settle(config);
+    unable = settled.unable;
+    return { ...chosen, config: settled.config };
   }
 
   async function judge(): Promise<void> {
     const config = configOf(reading);
     const absent = config && (await deps.cni.missing(programsOf(config)));
     const before = condition;
-    condition = networkCondition(options, reading, { absent, status: config && probe.of(config) });
+    condition = networkCondition(options, reading, { absent, unable: config && unable, status: config && probe.of(config) });
     if (before.ready !== condition.ready || before.message !== condition.message) {
       deps.log[condition.ready ? 'info' : 'warn']({ confDir, ...condition }, 'network condition changed');
     }

@@ -1,6 +1,7 @@
 import { messageOf } from '../lib/errno.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
 import type { NetworkStatus } from './cni-status.ts';
+import type { UnablePlugin } from './plugin-versions.ts';
 import { parseNetworkConfig, type ConfigFile, type NetworkConfig } from './cni-config.ts';
 
 /** What a look at the configuration directory found. */
@@ -41,6 +42,8 @@ export interface CniDirs {
 export interface NetworkFacts {
   /** A plugin that it needs and that is in none of the directories. */
   readonly absent?: string | undefined;
+  /** A plugin that does not speak the network's version. */
+  readonly unable?: UnablePlugin | undefined;
   /** What its plugins say; default: ready. */
   readonly status?: NetworkStatus | undefined;
 }
@@ -49,7 +52,7 @@ export interface NetworkFacts {
  * `NetworkReady` for a reading. Each cause has a reason of its own, since the kubelet shows reason and message as the node's, and people
  * search for the reason.
  */
-export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading, { absent, status }: NetworkFacts): Condition {
+export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading, { absent, unable, status }: NetworkFacts): Condition {
   if (reading.kind !== 'read') {
     return reading.kind === 'missing'
       ? notReady('CNIConfigDirectoryMissing', `no CNI configuration directory ${confDir}`)
@@ -62,6 +65,11 @@ export function networkCondition({ confDir, binDirs }: CniDirs, reading: Reading
   if (absent !== undefined) {
     const where = `which is not in ${binDirs.join(', ')}`;
     return notReady('CNIPluginMissing', `CNI network "${config.name}" in ${confDir} needs the plugin "${absent}", ${where}`);
+  }
+  if (unable) {
+    const fix = `install newer plugins, or offer one of ${unable.versions.join(', ')} in its cniVersions`;
+    const problem = `is of version ${config.cniVersion}, which the plugin "${unable.plugin}" does not speak; ${fix}`;
+    return notReady('CNIVersionUnsupported', `CNI network "${config.name}" in ${confDir} ${problem}`);
   }
   if (status?.kind === 'failing') return notReady('CNIPluginNotReady', `CNI network "${config.name}" takes no pods: ${status.problem}`);
   if (status?.kind === 'unknown')

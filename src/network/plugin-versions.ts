@@ -1,17 +1,28 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { programsOf, type NetworkConfig } from './cni-config.ts';
+import type { NetworkConfig } from './cni-config.ts';
 import { networkEnvironment } from './cni-execution.ts';
 import { findPlugin } from './plugin-search.ts';
 import { runPlugin } from './plugin-process.ts';
 
+/** A plugin that does not speak the version that is to be spoken. */
+export interface UnablePlugin {
+  readonly plugin: string;
+  /** What it does speak. */
+  readonly versions: readonly string[];
+}
+
+/** A configuration with the version that is to be spoken. */
+export interface SettledConfig {
+  /** The same object where the version is the one it had. */
+  readonly config: NetworkConfig;
+  readonly unable?: UnablePlugin;
+}
+
 /** Asks plugins which versions of the specification they speak (VERSION, section 2), each program once as long as its file is the same. */
 export interface PluginVersions {
-  /**
-   * The configuration with the version that is to be spoken (specification, section 1, "Version considerations"): the same object where
-   * that is the one it has. Only one that leaves a choice is asked about. Throws nothing.
-   */
-  readonly settle: (config: NetworkConfig) => Promise<NetworkConfig>;
+  /** Settles the version (specification, section 1, "Version considerations"), and tells who does not speak it. Throws nothing. */
+  readonly settle: (config: NetworkConfig) => Promise<SettledConfig>;
 }
 
 /** A plugin has nothing to do for its answer, milliseconds. */
@@ -40,10 +51,13 @@ export function makePluginVersions(binDirs: readonly string[]): PluginVersions {
     return run?.ended === 'exit' && run.exitCode === 0 ? parseVersions(run.stdout) : undefined;
   }
 
-  async function settle(config: NetworkConfig): Promise<NetworkConfig> {
-    if (!config.cniVersions) return config;
-    const cniVersion = versionFor(config.cniVersions, await Promise.all(programsOf(config).map(versionsOf)));
-    return cniVersion === undefined || cniVersion === config.cniVersion ? config : { ...config, cniVersion };
+  async function settle(config: NetworkConfig): Promise<SettledConfig> {
+    const names = [...new Set(config.plugins.map(({ type }) => type))]; // what a plugin says to its IPAM plugin is its own matter
+    const answered = await Promise.all(names.map(async (name) => [name, await versionsOf(name)] as const));
+    const spoken = new Map(answered);
+    const cniVersion = versionFor(config.cniVersions ?? [config.cniVersion], [...spoken.values()]) ?? config.cniVersion;
+    const unable = unableOf(cniVersion, spoken);
+    return { config: cniVersion === config.cniVersion ? config : { ...config, cniVersion }, ...(unable ? { unable } : {}) };
   }
 
   return { settle };
@@ -51,10 +65,16 @@ export function makePluginVersions(binDirs: readonly string[]): PluginVersions {
 
 /**
  * The highest of the versions `offered`, ascending, that everyone speaks; the highest of all where there is none. Who has not answered
- * (`undefined`) may speak any: an ADD says otherwise in the plugin's words.
+ * (`undefined`) may speak any.
  */
 export function versionFor(offered: readonly string[], spoken: readonly (readonly string[] | undefined)[]): string | undefined {
   return offered.findLast((version) => spoken.every((versions) => versions?.includes(version) ?? true)) ?? offered.at(-1);
+}
+
+/** The first program that has said that it does not speak the version. */
+export function unableOf(version: string, spoken: ReadonlyMap<string, readonly string[] | undefined>): UnablePlugin | undefined {
+  const [found] = [...spoken].filter(([, versions]) => versions !== undefined && !versions.includes(version));
+  return found && { plugin: found[0], versions: found[1] ?? [] };
 }
 
 /** What a plugin answered to VERSION; `undefined` when that is no answer. */

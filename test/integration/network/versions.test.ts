@@ -2,6 +2,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readyCondition } from '../../../src/model/condition.ts';
+import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
 
 /** A list that offers several versions, with a double behind a plugin. */
@@ -27,6 +28,17 @@ async function versionOfAdd(node: TestNode, network: Awaited<ReturnType<TestNode
   await network.detach(wanted.sandboxId, soon());
   return node.calls().at(-1)?.input['cniVersion'];
 }
+
+it('a network whose plugins do not speak its version is not ready, and says which', async () => {
+  const node = makeNode();
+  node.configure([bridgePlugin(node)], undefined, '1.1.0');
+  const network = await node.open();
+  expect(network.condition()).toMatchObject({ ready: false, reason: 'CNIVersionUnsupported' });
+  expect(network.condition().message).toContain('is of version 1.1.0, which the plugin "bridge" does not speak');
+  node.configure([bridgePlugin(node)]);
+  await waitFor(() => network.condition().ready, { timeoutMs: 10_000, what: 'a version that is spoken' });
+  expect(network.condition()).toEqual(readyCondition);
+});
 
 it('of the versions of a list the highest is spoken that its plugins speak, now and after an upgrade', async () => {
   const node = makeNode();

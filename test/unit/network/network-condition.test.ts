@@ -32,6 +32,18 @@ describe('chooseConfig', () => {
   });
 });
 
+it('names a plugin that does not speak the version of its network, and what to do', () => {
+  const one = chooseConfig([{ name: 'a.conflist', text: good('pods') }]);
+  const unable = { plugin: 'ptp', versions: ['0.3.1', '0.4.0'] };
+  expect(networkCondition(dirs, one, { unable, status: { kind: 'failing', problem: 'error 3' } })).toEqual({
+    ready: false,
+    reason: 'CNIVersionUnsupported',
+    message:
+      'CNI network "pods" in /etc/cni/net.d is of version 1.0.0, which the plugin "ptp" does not speak; ' +
+      'install newer plugins, or offer one of 0.3.1, 0.4.0 in its cniVersions',
+  });
+});
+
 describe('networkCondition', () => {
   const one = chooseConfig([{ name: 'a.conflist', text: good('pods') }]);
   const broken = chooseConfig([

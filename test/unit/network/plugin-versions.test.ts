@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseVersions, versionFor } from '../../../src/network/plugin-versions.ts';
+import { parseVersions, unableOf, versionFor } from '../../../src/network/plugin-versions.ts';
 
 const offered = ['0.4.0', '1.0.0', '1.1.0'];
 
@@ -12,6 +12,17 @@ it.each<readonly [string, readonly (readonly string[] | undefined)[], string]>([
   ['the highest where there is none in common: ADD says so', [['0.4.0'], ['1.0.0']], '1.1.0'],
 ])('the version for a network is %s', (_what, spoken, version) => {
   expect(versionFor(offered, spoken)).toBe(version);
+});
+
+it('names a program that does not speak what is chosen', () => {
+  const spoken = new Map([
+    ['ptp', undefined],
+    ['bridge', ['0.4.0', '1.0.0']],
+    ['tuning', ['0.4.0']],
+  ]);
+  expect(unableOf('1.1.0', spoken)).toEqual({ plugin: 'bridge', versions: ['0.4.0', '1.0.0'] });
+  expect(unableOf('1.0.0', spoken)).toEqual({ plugin: 'tuning', versions: ['0.4.0'] });
+  expect(unableOf('0.4.0', spoken)).toBeUndefined();
 });
 
 it.each([
