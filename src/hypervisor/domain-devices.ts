@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { reportPortName } from './guest-report.ts';
 import type { HostFacts } from './host-facts.ts';
-import type { VmInterface, VmSpec } from './vm-spec.ts';
+import type { DeviceInterface, TapInterface, VmInterface, VmSpec } from './vm-spec.ts';
 import type { XmlNode } from './xml.ts';
 
 /** How QEMU uses the host's page cache: `none` (O_DIRECT) where the file system can, else `writeback`. */
@@ -89,11 +89,17 @@ function controllers({ interfaces }: VmSpec): readonly XmlNode[] {
 /** What virtio-net offers the guest, and takes of it: checksums and segmentation are left to whoever needs them. */
 const offloads = { '@csum': 'on', '@tso4': 'on', '@tso6': 'on', '@ecn': 'on', '@ufo': 'on' };
 
+/** The slot is said, on the first root ports, so that the guest's names for its interfaces depend on their order alone. */
+function networkInterface(nic: VmInterface, index: number, vhostNet: boolean): XmlNode {
+  const address = pciAddress(`0000:${(index + 1).toString(16).padStart(2, '0')}:00.0`);
+  return { ...(nic.kind === 'tap' ? tapInterface(nic, vhostNet) : deviceInterface(nic)), address };
+}
+
 /**
- * The tap is vmlet's (`managed='no'`): libvirt neither makes nor removes it. The slot is said, on the first root ports, so that the
- * guest's names for its interfaces depend on nothing else. One queue is left unsaid: libvirt opens a tap in another way for `queues`.
+ * The tap is vmlet's (`managed='no'`): libvirt neither makes nor removes it. One queue is left unsaid: libvirt opens a tap in another way
+ * for `queues`.
  */
-function networkInterface({ tap, mac, mtu, queues }: VmInterface, index: number, vhostNet: boolean): XmlNode {
+function tapInterface({ tap, mac, mtu, queues }: TapInterface, vhostNet: boolean): XmlNode {
   return {
     '@type': 'ethernet',
     mac: { '@address': mac },
@@ -106,14 +112,28 @@ function networkInterface({ tap, mac, mtu, queues }: VmInterface, index: number,
       guest: offloads,
     },
     mtu: { '@size': mtu },
-    address: {
-      '@type': 'pci',
-      '@domain': '0x0000',
-      '@bus': `0x${(index + 1).toString(16).padStart(2, '0')}`,
-      '@slot': '0x00',
-      '@function': '0x0',
-    },
   };
+}
+
+/**
+ * libvirt's "PCI Passthrough" of a virtual function: an interface, not a plain `hostdev`, so that it sets MAC and VLAN by the physical
+ * function. It clears a VLAN that is not said here. `managed`: it binds the device to vfio-pci before the start and back after the end.
+ */
+function deviceInterface({ mac, pciAddress: source, vlan }: DeviceInterface): XmlNode {
+  return {
+    '@type': 'hostdev',
+    '@managed': 'yes',
+    driver: { '@name': 'vfio' },
+    source: { address: pciAddress(source) },
+    mac: { '@address': mac },
+    ...(vlan === undefined ? {} : { vlan: { tag: { '@id': vlan } } }),
+  };
+}
+
+/** An address as the kernel writes it, `DDDD:BB:SS.F`. */
+function pciAddress(text: string): XmlNode {
+  const [domain = '', bus = '', slot = '', pciFunction = ''] = text.split(/[:.]/);
+  return { '@type': 'pci', '@domain': `0x${domain}`, '@bus': `0x${bus}`, '@slot': `0x${slot}`, '@function': `0x${pciFunction}` };
 }
 
 /** The log has all output, whether or not somebody is connected; `append`, since every start of QEMU would truncate it. */

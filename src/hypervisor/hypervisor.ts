@@ -20,7 +20,7 @@ import { findVm, listVms } from './vms.ts';
 export type { HypervisorHooks } from './hooks.ts';
 export type { ObservedVm, VmEndCause, VmEvent } from './observed-vm.ts';
 export type { GuestReports } from './report-port.ts';
-export type { VmSpec } from './vm-spec.ts';
+export type { VmInterface, VmSpec } from './vm-spec.ts';
 
 /** libvirt domains as VMs of ours: a domain without our metadata is never touched. */
 export interface Hypervisor extends LifeCycle, VmEvents {

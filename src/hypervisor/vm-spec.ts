@@ -1,4 +1,5 @@
 import type { DiskFormat } from '../model/image.ts';
+import type { VirtualFunction } from '../model/network.ts';
 import type { VmIdentity } from '../model/vm-identity.ts';
 
 /** What we want of a VM; `domain-xml.ts` turns it into libvirt's domain XML. */
@@ -23,12 +24,21 @@ export interface VmSpec {
   readonly reportSocketPath: string;
 }
 
-/** A network interface of a VM; its tap is made by somebody else. */
-export interface VmInterface {
+/** A network interface of a VM: virtio-net on a tap that is made by somebody else, or a device of the node. */
+export type VmInterface = TapInterface | DeviceInterface;
+
+export interface TapInterface {
+  readonly kind: 'tap';
   readonly tap: string;
   readonly mac: string;
   /** Bytes; the guest is told by its device. */
   readonly mtu: number;
   /** Pairs of queues; the tap must have been made for as many. */
   readonly queues: number;
+}
+
+/** An SR-IOV virtual function, which libvirt takes from its driver at start and gives back at the end. */
+export interface DeviceInterface extends VirtualFunction {
+  readonly kind: 'device';
+  readonly mac: string;
 }

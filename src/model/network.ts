@@ -21,6 +21,17 @@ export interface InterfaceRoute {
 }
 
 /**
+ * A part of a network card that is a PCI device of its own (PCI-SIG, "Single Root I/O Virtualization"): the guest gets the device itself,
+ * and no tap, bridge or DHCP server of ours.
+ */
+export interface VirtualFunction {
+  /** Where it is on the node's PCI bus, `0000:3b:02.1`. */
+  readonly pciAddress: string;
+  /** The VLAN that the card puts its frames into, 1 to 4094; the guest sees nothing of it. */
+  readonly vlan?: number;
+}
+
+/**
  * One network interface as the guest is to have it: the MAC and addresses that CNI gave the pod. Pure facts, shared by the room that
  * makes the link, the one that writes the VM's XML and the one that tells the guest.
  */
@@ -34,6 +45,8 @@ export interface GuestInterface {
   readonly pathMtu?: number;
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly InterfaceRoute[];
+  /** Set for an interface that is handed over as a device; all others are joined by a tap. */
+  readonly virtualFunction?: VirtualFunction;
 }
 
 /** A pod's place in its network: what PodSandboxStatus reports and what a VM in the pod needs. */

@@ -11,8 +11,9 @@ import { podResult } from './cni-result.ts';
 import { isFailedAdd, type AddProgress } from './cni.ts';
 import { linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
-import { podLinks } from './pod-links.ts';
+import { podLinks, withDevices } from './pod-links.ts';
 import { rollBack, tearDown } from './teardown.ts';
+import { recogniseFunctions } from './vf-recognition.ts';
 
 /**
  * netns and CNI ADD. A sandbox that is attached already gets its attachment again; the remains of a roll-back that failed are undone
@@ -65,8 +66,12 @@ async function describe(
   const last = network.plugins.at(-1)?.type ?? '';
   const first = network.plugins[0]?.type ?? '';
   const pod = attempt(() => podResult(known.result, podInterface), last);
-  const states = await readLinks(parts, netnsPath, first, signal);
-  const subjectOfAdd = { ifName: podInterface, netnsPath, result: known.result, addresses: pod.addresses, states };
+  const states = withDevices(await readLinks(parts, netnsPath, first, signal), { result: known.result, netnsPath });
+  const functions = await recogniseFunctions(parts.functions, states, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw asFailure(error, first);
+  });
+  const subjectOfAdd = { ifName: podInterface, netnsPath, result: known.result, addresses: pod.addresses, states, functions };
   const { link, others, interfaces } = attempt(() => podLinks(subjectOfAdd), first);
   const attachment: NetworkAttachment = {
     sandboxId: subject.sandboxId,
@@ -87,6 +92,10 @@ function attempt<T>(read: () => T, plugin: string): T {
   try {
     return read();
   } catch (error) {
-    throw error instanceof VmletError ? error : cniFailure(plugin, 'ADD', messageOf(error), { cause: error });
+    throw asFailure(error, plugin);
   }
+}
+
+function asFailure(error: unknown, plugin: string): unknown {
+  return error instanceof VmletError ? error : cniFailure(plugin, 'ADD', messageOf(error), { cause: error });
 }

@@ -58,6 +58,7 @@ const attachment: z.ZodType<NetworkAttachment> = z.strictObject({
       pathMtu: z.int().exactOptional(),
       addresses: z.array(z.strictObject({ cidr: z.string(), gateway: z.string().exactOptional() })),
       routes: z.array(z.strictObject({ destination: z.string(), gateway: z.string().exactOptional(), metric: z.int().exactOptional() })),
+      virtualFunction: z.strictObject({ pciAddress: z.string(), vlan: z.int().exactOptional() }).exactOptional(),
     }),
   ),
   dns: z.strictObject({ servers: texts, searches: texts, options: texts }),
@@ -93,12 +94,35 @@ export function hasPluginsAtWork({ added, deleting }: Pick<AttachmentRecord, 'ad
   return !added || deleting === true;
 }
 
-/** The interfaces of a sandbox, in the guest's order; where ADD did not come to its end, those that it left, once DEL has begun. */
-export function linksOf({ added, left = [] }: Pick<AttachmentRecord, 'added' | 'left'>): readonly LinkState[] {
+/** What an ADD has left of interfaces: all of them, or where it did not come to its end those that it left, once DEL has begun. */
+type Left = Pick<AttachmentRecord, 'added' | 'left'>;
+
+/** The interfaces of a sandbox, in the guest's order. */
+export function linksOf({ added, left = [] }: Left): readonly LinkState[] {
   return added ? [added.link, ...(added.others ?? [])] : left;
 }
 
-/** The same with the taps of a VM. */
-export function nicsOf(record: Pick<AttachmentRecord, 'added' | 'left'>, tap: string): readonly Nic[] {
-  return linksOf(record).map((link, index) => ({ index, link, tap: nthTap(tap, index) }));
+/** An interface of a sandbox by its place in the guest's order; with a PCI address where a VM has it as a device. */
+export interface PlacedLink extends Pick<Nic, 'index' | 'link'> {
+  readonly pciAddress?: string;
+}
+
+/** The interfaces of a sandbox by their places. */
+export function placedLinks(record: Left): readonly PlacedLink[] {
+  return linksOf(record).map((link, index) => {
+    const pciAddress = record.added?.attachment.interfaces[index]?.virtualFunction?.pciAddress;
+    return { index, link, ...(pciAddress === undefined ? {} : { pciAddress }) };
+  });
+}
+
+/** Those that the taps of a VM join. */
+export function nicsOf(record: Left, tap: string): readonly Nic[] {
+  return placedLinks(record).flatMap(({ index, link, pciAddress }) =>
+    pciAddress === undefined ? [{ index, link, tap: nthTap(tap, index) }] : [],
+  );
+}
+
+/** The others: those that a VM has as devices. */
+export function functionsOf(record: Left): readonly Required<PlacedLink>[] {
+  return placedLinks(record).flatMap(({ index, link, pciAddress }) => (pciAddress === undefined ? [] : [{ index, link, pciAddress }]));
 }

@@ -74,7 +74,9 @@ function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readon
 
 const noDns: DnsConfig = { servers: [], searches: [], options: [] };
 
+/** What DHCP gives an interface; nothing to a device, which no bridge of ours reaches. */
 function primaryIpv4(guest: GuestInterface): Cidr | undefined {
+  if (guest.virtualFunction) return undefined;
   return guest.addresses.map(({ cidr }) => parseCidr(cidr)).find((cidr) => cidr?.family === 4);
 }
 

@@ -4,7 +4,7 @@ import { runProgram, tryProgram } from '../lib/run-program.ts';
 import { nthTap } from '../model/container.ts';
 import { VmletError } from '../model/errors.ts';
 import type { GuestInterface } from '../model/network.ts';
-import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
+import { functionsOf, nicsOf, type AttachmentRecord } from './attachment-record.ts';
 import { frameFilter } from './frame-filter.ts';
 import {
   forwardingScript,
@@ -19,6 +19,7 @@ import {
   type Nic,
 } from './joint-scripts.ts';
 import type { Parts } from './parts.ts';
+import { returnFunctions } from './vf-return.ts';
 
 type Added = AttachmentRecord & Required<Pick<AttachmentRecord, 'added'>>;
 
@@ -26,19 +27,18 @@ type Added = AttachmentRecord & Required<Pick<AttachmentRecord, 'added'>>;
 export interface TapRequest {
   /** Name of the first interface's tap; see `nthTap`. */
   readonly tap: string;
-  /** How many interfaces the VM has. */
-  readonly count: number;
+  /** The VM's interfaces in order: those that are devices have no tap. */
+  readonly interfaces: readonly Pick<GuestInterface, 'virtualFunction'>[];
   readonly uid: number;
   /** Queues of each interface. */
   readonly queues: number;
 }
 
 /** Makes taps in the host's namespace; those of the same names are replaced. */
-export async function makeTap({ tap, count, uid, queues }: TapRequest, signal: AbortSignal): Promise<void> {
+export async function makeTap({ tap, interfaces, uid, queues }: TapRequest, signal: AbortSignal): Promise<void> {
   checkLinkName(tap);
-  for (const number of [uid, queues, count])
-    if (!Number.isSafeInteger(number) || number < 0) throw new TypeError(`not a number: ${number}`);
-  const names = Array.from({ length: count }, (_, index) => nthTap(tap, index));
+  for (const number of [uid, queues]) if (!Number.isSafeInteger(number) || number < 0) throw new TypeError(`not a number: ${number}`);
+  const names = interfaces.flatMap(({ virtualFunction }, index) => (virtualFunction ? [] : [nthTap(tap, index)]));
   const leftovers = await tapsInHost(tap);
   await runProgram('ip', ['-batch', '-'], { input: tapScript({ names, uid, queues, leftovers }), signal });
 }
@@ -56,7 +56,7 @@ export async function joinTap(parts: Parts, sandboxId: string, tap: string, sign
     await serve(parts, record, tap, signal);
     return;
   }
-  if (record.joint) await restoreLinks(parts, record, signal);
+  if (record.joint) await restoreLinks(parts, record, nicsOf(record, tap), signal);
   await parts.records.put(sandboxId, { ...record, joint: { state: 'making', tap } });
   try {
     await join(parts, record, { tap, scriptOf: (nic) => joinScript(nic, { bridge: randomMac(), port: randomMac() }) }, signal);
@@ -73,6 +73,16 @@ export async function removeTap(parts: Parts, sandboxId: string, tap: string, si
   const isOutdated = record?.joint !== undefined && record.joint.tap !== tap;
   if (!isOutdated) await parts.dhcp.stop(sandboxId, record?.dhcp);
   await removeTaps(parts, record, tap, signal);
+  if (record && !isOutdated) await takeBack(parts, record, signal);
+}
+
+/** A function that stays out must not keep the container from going: `detach` gives it back, sees to its driver, and counts the failures. */
+async function takeBack(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
+  if (functionsOf(record).length === 0 || !(await parts.namespaces.isAlive(record.netnsPath))) return;
+  await returnFunctions(parts, record, { mayRebind: false }, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    parts.log.warn({ sandboxId: record.subject.sandboxId, err: error }, 'virtual function not given back; it is tried again');
+  });
 }
 
 /** Removes a VM's taps from the host's namespace or from the pod's, as far as that is there; those that are gone are fine. */
@@ -90,15 +100,15 @@ export async function removeTaps(parts: Parts, record: AttachmentRecord | undefi
   }
 }
 
-/** Puts the CNI's interfaces back as ADD left them; also after a join that was cut short. One that cannot be does not stop the others. */
+/** Puts interfaces back as ADD left them; also after a join that was cut short. One that cannot be does not stop the others. */
 export async function restoreLinks(
   { namespaces }: Parts,
   record: AttachmentRecord,
+  links: readonly Pick<Nic, 'index' | 'link'>[],
   signal: AbortSignal,
-  nics = nicsOf(record, ''),
 ): Promise<void> {
   const failures: unknown[] = [];
-  for (const { index, link } of nics) {
+  for (const { index, link } of links) {
     const argv = ['sh', '-c', restoreProgram, 'restore', ...restoreArguments(link, index)] as const;
     await namespaces.run(record.netnsPath, { argv, input: restoreScript(link) }, signal).catch((error: unknown) => failures.push(error));
   }
@@ -127,7 +137,8 @@ interface Plan {
 async function join({ namespaces, antiSpoofing }: Parts, record: Added, { tap, scriptOf }: Plan, signal: AbortSignal): Promise<void> {
   const { netnsPath, added } = record;
   const nics = nicsOf(record, tap);
-  const filtered = nics.map((nic, index) => ({ port: nic.link.name, tap: nic.tap, guest: guestAt(added, index) }));
+  if (nics.length === 0) return; // all are devices
+  const filtered = nics.map(({ index, link, tap: name }) => ({ port: link.name, tap: name, guest: guestAt(added, index) }));
   const prepared = await Promise.allSettled([
     ...nics.map(async (nic) => move(namespaces, nic.tap, netnsPath, signal)),
     namespaces.run(netnsPath, { argv: ['nft', '-f', '-'], input: frameFilter(filtered, antiSpoofing) }, signal),
@@ -150,7 +161,7 @@ async function undo(parts: Parts, record: Added): Promise<void> {
   const fresh = AbortSignal.timeout(30_000);
   const { sandboxId } = record.subject;
   try {
-    await restoreLinks(parts, record, fresh);
+    await restoreLinks(parts, record, nicsOf(record, ''), fresh);
     const { joint: _joint, dhcp: _dhcp, ...before } = record;
     await parts.records.put(sandboxId, before);
   } catch (error) {

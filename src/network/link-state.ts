@@ -32,6 +32,8 @@ const link = z.object({
   address: z.string().optional(),
   mtu: z.int(),
   linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+  parentbus: z.string().optional(),
+  parentdev: z.string().optional(),
   addr_info: z.array(address),
 });
 
@@ -44,6 +46,8 @@ export interface LinkState {
   /** Kind of link in the kernel's words (`veth`), empty for a physical device. */
   readonly kind: string;
   readonly linkType: string;
+  /** Of the device that it is, `0000:3b:02.1`; absent for what is not on the PCI bus itself, and with Linux before 5.14. */
+  readonly pciAddress?: string;
   /** Empty where the kind of link has none. */
   readonly mac: string;
   readonly mtu: number;
@@ -59,6 +63,7 @@ export const linkStateSchema: z.ZodType<LinkState> = z.strictObject({
   name: z.string(),
   kind: z.string(),
   linkType: z.string(),
+  pciAddress: z.string().exactOptional(),
   mac: z.string(),
   mtu: z.int(),
   ipv6Disabled: z.boolean(),
@@ -107,6 +112,7 @@ export function parseLinkState(text: string): LinkState {
     name: found.ifname,
     kind: found.linkinfo?.info_kind ?? '',
     linkType: found.link_type,
+    ...(found.parentbus === 'pci' && found.parentdev !== undefined ? { pciAddress: found.parentdev } : {}),
     mac: found.address ?? '',
     mtu: found.mtu,
     ipv6Disabled: disabled.trim() !== '0',

@@ -23,9 +23,11 @@ import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
 import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
+import { makePci } from './pci.ts';
 import { recover } from './recovery.ts';
 import { makeReleases } from './releases.ts';
 import { isLeftToBackground, release, tearDown } from './teardown.ts';
+import { showLink, type ShowLink } from './vf-recognition.ts';
 
 export type { AttachRequest } from './attach-request.ts';
 export type { TapRequest } from './joint.ts';
@@ -41,6 +43,15 @@ export interface NetworkOptions {
   readonly runtimeDir: string;
   /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs, from each VM's next start on; default true. */
   readonly antiSpoofing?: boolean;
+  /** Where the kernel shows its devices, and how long one may take to come back from a VM, for SR-IOV. */
+  readonly sriov?: {
+    /** Mounted in the node's network namespace; default `/sys`. */
+    readonly sysfsDir?: string;
+    /** Default `/dev/vfio`. */
+    readonly vfioDir?: string;
+    /** Milliseconds; default 10 000. */
+    readonly waitMs?: number;
+  };
   /** How often it is seen whether DHCP servers of running VMs are alive, milliseconds; default 1 000. */
   readonly dhcpWatchMs?: number;
   /** How long a start of the daemon waits for networks to be released, milliseconds; default 15 000. */
@@ -83,7 +94,10 @@ export interface Network {
    * fails is tried again in the background; after three failures it is left there, and calls succeed. Errors: CNI_FAILED.
    */
   readonly detach: (sandboxId: string, signal: AbortSignal) => Promise<void>;
-  /** Makes the VM's taps in the host's namespace, owned by the VM's uid, down; leftovers of the same names are replaced. */
+  /**
+   * Makes the VM's taps in the host's namespace, for those of its interfaces that are no devices; owned by the VM's uid, down. Leftovers of
+   * the same names are replaced.
+   */
   readonly makeTap: (request: TapRequest, signal: AbortSignal) => Promise<void>;
   /**
    * Moves the VM's taps, named after the first, into the pod's netns and each on a bridge with the CNI's interface, whose address and MAC
@@ -95,11 +109,15 @@ export interface Network {
   readonly helperPid: (sandboxId: string) => number | undefined;
   /** Tells of each sandbox whose helper has died and been replaced. The listener must return at once. Answers a function that unsubscribes. */
   readonly onHelperReplaced: (listener: (sandboxId: string) => void) => () => void;
-  /** Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` when no VM is joined. */
+  /**
+   * Counters of the guest's interfaces as the guest sees them, read without entering the netns; `undefined` when no VM is joined. Those that
+   * the guest has as devices have none.
+   */
   readonly counters: (sandboxId: string) => Promise<readonly NicCounters[] | undefined>;
   /**
-   * Removes the VM's taps from wherever they are; those that are gone are fine. Ends DHCP too, unless another tap has been joined meanwhile: that
-   * of a newer VM. The CNI's interface stays on its bridge until `detach`.
+   * Removes the VM's taps from wherever they are; those that are gone are fine. Ends DHCP too, and brings interfaces that the VM had as devices
+   * back into the pod's netns, unless another tap has been joined meanwhile: that of a newer VM. The CNI's other interfaces stay on their
+   * bridges until `detach`.
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
@@ -118,9 +136,10 @@ export interface Network {
  */
 export async function makeNetwork(
   options: NetworkOptions,
-  deps: { readonly log: Log; readonly openRecords?: OpenRecords },
+  deps: { readonly log: Log; readonly openRecords?: OpenRecords; readonly showLink?: ShowLink },
 ): Promise<Network> {
   const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, releasePatienceMs = 15_000, cni: cniOptions } = options;
+  const { sysfsDir = '/sys', vfioDir = '/dev/vfio', waitMs = 10_000 } = options.sriov ?? {};
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
   const cni = makeCni(cniOptions);
@@ -148,7 +167,8 @@ export async function makeNetwork(
     },
   );
   const warnOfIpv6 = makeIpv6Warnings(log);
-  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, antiSpoofing, releases, warnOfIpv6, log };
+  const functions = { pci: makePci({ sysfsDir, vfioDir }), showLink: deps.showLink ?? showLink, waitMs };
+  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, functions, antiSpoofing, releases, warnOfIpv6, log };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);

@@ -8,6 +8,7 @@ import type { Dhcp } from './dhcp.ts';
 import type { Ipv6Warnings } from './ipv6-warnings.ts';
 import type { Namespaces } from './netns.ts';
 import type { Releases } from './releases.ts';
+import type { RecognitionDeps } from './vf-recognition.ts';
 
 /** What the room's use cases work with; built once by `makeNetwork`. */
 export interface Parts {
@@ -17,6 +18,11 @@ export interface Parts {
   readonly cache: CniCache;
   readonly directory: CniDirectory;
   readonly dhcp: Dhcp;
+  /** SR-IOV virtual functions. */
+  readonly functions: RecognitionDeps & {
+    /** Longest wait for one that comes back, milliseconds. */
+    readonly waitMs: number;
+  };
   /** Whether frames of guests are dropped whose sender is not theirs. */
   readonly antiSpoofing: boolean;
   readonly warnOfIpv6: Ipv6Warnings;

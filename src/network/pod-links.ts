@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { maxInterfaces } from '../model/container.ts';
-import type { GuestInterface, InterfaceAddress } from '../model/network.ts';
+import type { GuestInterface, InterfaceAddress, VirtualFunction } from '../model/network.ts';
 import type { JsonObject } from './cni-config.ts';
 import { guestInterface } from './guest-interface.ts';
 import { whyNotBridgeable, type LinkState } from './link-state.ts';
 
 /** Of a CNI result that has been checked: what says which address is on which interface of the pod. */
 const placesSchema = z.looseObject({
-  interfaces: z.array(z.looseObject({ name: z.string(), sandbox: z.string().nullish() })).nullish(),
+  interfaces: z.array(z.looseObject({ name: z.string(), sandbox: z.string().nullish(), pciID: z.string().nullish() })).nullish(),
   ips: z.array(z.looseObject({ address: z.string(), gateway: z.string().nullish(), interface: z.int().nullish() })).nullish(),
 });
 
@@ -30,6 +30,8 @@ export interface AddedPod {
   readonly addresses: readonly InterfaceAddress[];
   /** All interfaces that are in the namespace, in the order in which they were made. */
   readonly states: readonly LinkState[];
+  /** Those of them that are virtual functions, by name. */
+  readonly functions: ReadonlyMap<string, VirtualFunction>;
 }
 
 /**
@@ -38,7 +40,7 @@ export interface AddedPod {
  * missing, that a guest cannot take over, or is one too many.
  */
 export function podLinks(pod: AddedPod): PodLinks {
-  const { ifName, states } = pod;
+  const { ifName, states, functions } = pod;
   const named = namesInPod(pod).filter((name) => name !== ifName);
   const [link, ...wanted] = [ifName, ...named].map((name) => {
     const state = states.find((each) => each.name === name);
@@ -50,7 +52,11 @@ export function podLinks(pod: AddedPod): PodLinks {
   const others = [...wanted, ...unnamed];
   if (others.length >= maxInterfaces) throw new Error(`${others.length + 1} interfaces, but a VM has at most ${maxInterfaces}`);
   for (const state of [link, ...others]) checkTakeOver(state);
-  const interfaces = [guestInterface(link, pod.addresses), ...others.map((state) => guestInterface(state, addressesOf(pod, state)))];
+  const interfaces = [link, ...others].map((state, index) => {
+    const virtualFunction = functions.get(state.name);
+    const guest = guestInterface(state, index === 0 ? pod.addresses : addressesOf(pod, state));
+    return { ...guest, ...(virtualFunction ? { virtualFunction } : {}) };
+  });
   return { link, others, interfaces: withOneDefault(interfaces, [link, ...others]) };
 }
 
@@ -68,6 +74,23 @@ function namesInPod({ result, netnsPath }: AddedPod): readonly string[] {
   const { interfaces } = placesSchema.parse(result);
   return [...new Set((interfaces ?? []).filter(({ sandbox }) => sandbox === netnsPath).map(({ name }) => name))];
 }
+
+/**
+ * The same with the PCI address that the result has for an interface (`pciID`, CNI specification 1.1.0, section 5) whose device the kernel
+ * does not tell.
+ */
+export function withDevices(
+  states: readonly LinkState[],
+  { result, netnsPath }: Pick<AddedPod, 'result' | 'netnsPath'>,
+): readonly LinkState[] {
+  const told = (placesSchema.parse(result).interfaces ?? []).filter(({ sandbox }) => sandbox === netnsPath);
+  return states.map((state) => {
+    const pciAddress = told.find(({ name }) => name === state.name)?.pciID?.toLowerCase() ?? '';
+    return state.pciAddress === undefined && isPciAddress.test(pciAddress) ? { ...state, pciAddress } : state;
+  });
+}
+
+const isPciAddress = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
 
 /** By the result; where it has none for an interface, those that the interface has. */
 function addressesOf({ result, netnsPath }: AddedPod, state: LinkState): readonly InterfaceAddress[] {

@@ -1,5 +1,4 @@
-import { nicsOf, type AttachmentRecord } from './attachment-record.ts';
-import type { Nic } from './joint-scripts.ts';
+import { placedLinks, type AttachmentRecord, type PlacedLink } from './attachment-record.ts';
 import { restoreLinks } from './joint.ts';
 import { cidrsOf, linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
@@ -9,14 +8,14 @@ import type { Parts } from './parts.ts';
  * by the addresses of the interface alone; what DEL does not need may be missing, with a warning. Throws what `restoreLinks` does.
  */
 export async function putBack(parts: Parts, record: AttachmentRecord, gone: readonly LinkState[], signal: AbortSignal): Promise<void> {
-  const nics = nicsOf(record, '').filter(({ link }) => !gone.includes(link));
+  const links = placedLinks(record).filter(({ link }) => !gone.includes(link));
   for (const isLast of [false, true]) {
     try {
-      await restoreLinks(parts, record, signal, nics);
+      await restoreLinks(parts, record, links, signal);
       return;
     } catch (error) {
       parts.log.warn({ sandboxId: record.subject.sandboxId, err: error }, 'CNI interface not put back whole');
-      if (await isFitForDel(parts, record, nics, signal)) return;
+      if (await isFitForDel(parts, record, links, signal)) return;
       if (isLast) throw error;
     }
   }
@@ -26,7 +25,7 @@ export async function putBack(parts: Parts, record: AttachmentRecord, gone: read
 async function isFitForDel(
   { namespaces }: Parts,
   { netnsPath }: AttachmentRecord,
-  nics: readonly Nic[],
+  links: readonly PlacedLink[],
   signal: AbortSignal,
 ): Promise<boolean> {
   const { exitCode, stdout } = await namespaces.tryRun(netnsPath, { argv: ['sh', '-c', linkStateProgram, 'sh'] }, signal);
@@ -37,5 +36,5 @@ async function isFitForDel(
       .toSorted()
       .join();
   const found = new Map(parseLinkStates(stdout).map((state) => [state.name, textOf(state)]));
-  return nics.every(({ link }) => (found.get(link.name) ?? textOf(link)) === textOf(link));
+  return links.every(({ link }) => (found.get(link.name) ?? textOf(link)) === textOf(link));
 }

@@ -1,11 +1,12 @@
 import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
-import type { AttachmentRecord } from './attachment-record.ts';
+import { functionsOf, type AttachmentRecord } from './attachment-record.ts';
 import { beginDel, del, goneLinks, isNeededForDel } from './del.ts';
 import { removeTaps } from './joint.ts';
 import type { LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
 import { putBack } from './put-back.ts';
+import { returnFunctions } from './vf-return.ts';
 import type { AddProgress } from './cni.ts';
 
 interface Failure {
@@ -13,8 +14,11 @@ interface Failure {
   readonly error: unknown;
 }
 
+/** Does a part of the whole; what fails is noted, and the next part is done all the same. */
+type Step = (what: string, work: () => Promise<unknown>) => Promise<void>;
+
 /**
- * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, the interface is put back, DEL, then the namespace.
+ * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, what a VM had comes back, the interface is put back, DEL, then the namespace.
  * A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As long as DEL fails the
  * namespace and the record stay, and the whole is tried again in the background; a next call may complete it too. A sandbox without
  * record is fine. `failedAdd` is how far an ADD came that has just failed. Errors: CNI_FAILED.
@@ -25,7 +29,7 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (!found) return;
   const record: AttachmentRecord = failedAdd ? { ...found, progress: failedAdd } : found;
   const failures: Failure[] = [];
-  const step = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+  const step: Step = async (what, work) => {
     try {
       await work();
     } catch (error) {
@@ -39,8 +43,8 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (joint) {
     await step('end DHCP', async () => dhcp.stop(sandboxId, record.dhcp));
     await step('remove the tap', async () => removeTaps(parts, record, joint.tap, signal));
-    if (isAlive) await step('put the CNI interface back', async () => putBack(parts, record, gone, signal));
   }
+  if (isAlive) await reclaim(parts, { record, gone, step }, signal);
   if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures);
   const progress = await progressOf(parts, record);
   const begun = isAlive ? await beginDel(parts, record, signal) : record;
@@ -51,6 +55,17 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (failures.length === 0) await step('remove the record', async () => records.remove(sandboxId));
   if (failures.length > 0) await fail(parts, sandboxId, failures);
   log.debug({ sandboxId, netnsPath }, 'network released');
+}
+
+/** Makes the pod's interfaces what ADD left: those that a VM had as devices come back, also where a start was cut short before the join. */
+async function reclaim(
+  parts: Parts,
+  { record, gone, step }: { readonly record: AttachmentRecord; readonly gone: readonly LinkState[]; readonly step: Step },
+  signal: AbortSignal,
+): Promise<void> {
+  const hasFunctions = functionsOf(record).length > 0;
+  if (hasFunctions) await step('give the virtual functions back', async () => returnFunctions(parts, record, { mayRebind: true }, signal));
+  if (record.joint || hasFunctions) await step('put the CNI interface back', async () => putBack(parts, record, gone, signal));
 }
 
 /** A failure so often is no longer the caller's: a pod whose network cannot be released must not be there for ever. */

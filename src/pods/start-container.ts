@@ -53,7 +53,7 @@ async function bringUp(
   undo.add('remove the tap', async (fresh) => network.removeTap(sandbox.id, tap, fresh));
   undo.add('close the log', async () => finishConsole(context, container.id));
   await Promise.all([
-    network.makeTap({ tap, uid, queues: queuesOf(vcpus), count: network.attachment(sandbox.id)?.interfaces.length ?? 1 }, signal),
+    network.makeTap({ tap, uid, queues: queuesOf(vcpus), interfaces: network.attachment(sandbox.id)?.interfaces ?? [] }, signal),
     cgroups.makeLeaf(parent, container.id, leafLimits(sandbox, container, context.options.sizing())),
     followConsole(context, container, signal),
   ]);

@@ -1,9 +1,9 @@
 import type { SeedRequest } from '../guest/guest.ts';
-import type { VmSpec } from '../hypervisor/hypervisor.ts';
+import type { VmInterface, VmSpec } from '../hypervisor/hypervisor.ts';
 import { uuidFromId } from '../lib/ids.ts';
-import { domainNameOf, nthTap, tapNameOf, type Container, type ContainerConfig } from '../model/container.ts';
+import { domainNameOf, nthTap, tapNameOf, type Container, type ContainerConfig, type VmFacts } from '../model/container.ts';
 import type { Image } from '../model/image.ts';
-import type { NetworkAttachment } from '../model/network.ts';
+import type { GuestInterface, NetworkAttachment } from '../model/network.ts';
 import type { Sandbox } from '../model/sandbox.ts';
 import type { RootDiskRequest } from '../volumes/volumes.ts';
 import { parseAnnotations } from './annotations.ts';
@@ -112,13 +112,13 @@ export function vmSpecOf(
     gid,
     rootDisk: { path: paths.rootDisk, base: { path: image.path, format: image.format } },
     seedPath: paths.seed,
-    interfaces: attachment.interfaces.map(({ mac, mtu }, index) => ({
-      tap: nthTap(container.vm.tap, index),
-      mac,
-      mtu,
-      queues: queuesOf(container.vm.vcpus),
-    })),
+    interfaces: attachment.interfaces.map((guest, index) => vmInterface(guest, index, container.vm)),
     console: { socketPath: paths.consoleSocket, logPath: paths.consoleLog },
     reportSocketPath: paths.reportSocket,
   };
+}
+
+function vmInterface({ mac, mtu, virtualFunction }: GuestInterface, index: number, { tap, vcpus }: VmFacts): VmInterface {
+  if (virtualFunction) return { kind: 'device', mac, ...virtualFunction };
+  return { kind: 'tap', tap: nthTap(tap, index), mac, mtu, queues: queuesOf(vcpus) };
 }

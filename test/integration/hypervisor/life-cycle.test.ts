@@ -69,6 +69,34 @@ describe('the life of a VM', () => {
     expect(own.events.filter((event) => event.name === name).map(({ kind }) => kind)).toEqual(['started', 'paused', 'resumed', 'stopped']);
   });
 
+  it('has virtual functions as libvirt reads them, and does not start on a node without them', async () => {
+    const mac = '02:42:0a:00:00:03';
+    const spec: VmSpec = {
+      ...makeVmSpec(own.dir, 'halt', hypervisor.gid),
+      interfaces: [
+        { kind: 'device', mac, pciAddress: '0000:3b:02.1', vlan: 100 },
+        { kind: 'device', mac, pciAddress: '10000:e1:1f.7' },
+      ],
+    };
+    await hypervisor.define(spec, soon());
+    const known = execFileSync('virsh', ['-c', own.virshUri, 'dumpxml', spec.name], { encoding: 'utf8' });
+    const [first = '', second = ''] = known.split("<interface type='hostdev' managed='yes'>").slice(1);
+    for (const said of [
+      "<mac address='02:42:0a:00:00:03'/>",
+      "<driver name='vfio'/>",
+      "<address type='pci' domain='0x0000' bus='0x3b' slot='0x02' function='0x1'/>",
+      "<tag id='100'/>",
+      "<address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>",
+    ])
+      expect(first).toContain(said);
+    expect(second).toContain("<address type='pci' domain='0x10000' bus='0xe1' slot='0x1f' function='0x7'/>");
+    expect(second).toContain("<address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/>");
+    expect(second).not.toContain('<vlan>');
+    await expect(hypervisor.startPaused(spec.name, 0, soon())).rejects.toThrow(/VFIO|0000:3b:02\.1/);
+    expect(await hypervisor.observe(spec.name, soon())).toMatchObject({ state: 'off' });
+    await hypervisor.undefine(spec.name, soon());
+  });
+
   it.each([
     ['off', 'shutdown'],
     ['panic', 'panicked'],

@@ -70,7 +70,7 @@ describe('counters of a pod’s interface', () => {
     node.configure([bridgePlugin(node, { ipam })]);
     const warnings: unknown[] = [];
     const log: Log = { ...silentLog, warn: (facts) => void warnings.push(facts) };
-    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 }, log);
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 }, { log });
     const replaced: string[] = [];
     network.onHelperReplaced((id) => replaced.push(id));
     const { sandboxId, ...wanted } = request();

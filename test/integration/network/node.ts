@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { silentLog, type Log } from '../../../src/lib/log.ts';
+import { silentLog } from '../../../src/lib/log.ts';
 import { randomId } from '../../../src/lib/ids.ts';
 import { makeNetwork, type AttachRequest, type Network, type NetworkOptions } from '../../../src/network/network.ts';
 import { waitFor } from '../../lib/wait.ts';
@@ -60,13 +60,16 @@ export interface TestNode {
   readonly stateDir: string;
   readonly journal: string;
   /** Opens a network on the node's directories, as a daemon that starts; closed when the test ends. */
-  readonly open: (cniTimeoutMs?: number, retryMs?: number, more?: Partial<NetworkOptions>, log?: Log) => Promise<Network>;
+  readonly open: (cniTimeoutMs?: number, retryMs?: number, more?: Partial<NetworkOptions>, deps?: Doubles) => Promise<Network>;
   readonly configure: (plugins: readonly object[], file?: string, cniVersion?: string) => void;
   readonly traces: () => Traces;
   readonly calls: () => readonly PluginCall[];
   /** Runs a program in the node's namespace. */
   readonly inside: (...argv: readonly [string, ...string[]]) => string;
 }
+
+/** What stands for a part of the machine that it has not. */
+type Doubles = Partial<Parameters<typeof makeNetwork>[1]>;
 
 const call = z.object({
   command: z.string(),
@@ -101,7 +104,7 @@ export function makeNode(): TestNode {
   const modernPlugin = join(import.meta.dirname, '..', '..', 'node', 'modern-plugin.ts');
   script(join(binDir, 'modern'), `exec ${process.execPath} ${modernPlugin} ${join(binDir, 'bridge')} ${dir}`);
 
-  async function open(cniTimeoutMs = 20_000, retryMs = 60_000, more: Partial<NetworkOptions> = {}, log = silentLog): Promise<Network> {
+  async function open(cniTimeoutMs = 20_000, retryMs = 60_000, more: Partial<NetworkOptions> = {}, deps: Doubles = {}): Promise<Network> {
     const cni = {
       confDir,
       binDirs: ['/nonexistent', binDir],
@@ -111,7 +114,7 @@ export function makeNode(): TestNode {
       pollMs: 200,
       retryMs,
     };
-    const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni, ...more }, { log });
+    const network = await makeNetwork({ netnsDir, stateDir, runtimeDir, cni, ...more }, { log: silentLog, ...deps });
     onTestFinished(network.close);
     return network;
   }

@@ -28,9 +28,12 @@ const input = z
         'other-version',
         'wrong-version',
         'noisy',
+        'devices',
       ])
       .default('pass'),
     onDel: z.enum(['pass', 'fail', 'unknown', 'hang', 'stubborn']).default('pass'),
+    /** PCI addresses that the behaviour `devices` has for interfaces, by name. */
+    devices: z.record(z.string(), z.string()).default({}),
     prevResult: z.record(z.string(), z.unknown()).optional(),
   })
   .parse(JSON.parse(readFileSync(0, 'utf8')));
@@ -98,6 +101,15 @@ function makeRare(): void {
   ]);
 }
 
+/** Says of interfaces in the pod that they are devices. */
+function nameDevices(): void {
+  const { interfaces } = z
+    .object({ interfaces: z.array(z.looseObject({ name: z.string(), sandbox: z.string().optional() })) })
+    .parse(given);
+  const told = interfaces.map((each) => ({ ...each, ...(each.sandbox ? { pciID: input.devices[each.name] } : {}) }));
+  process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, interfaces: told }));
+}
+
 /** A shell program that SIGTERM does not end. */
 const deaf = 'trap "" TERM; while :; do sleep 1000; done';
 
@@ -131,6 +143,7 @@ const behaviours = {
   'no-ips': () => process.stdout.write(JSON.stringify({ ...given, cniVersion: input.cniVersion, ips: [] })),
   rare: makeRare,
   overlay: makeOverlay,
+  devices: nameDevices,
   'layer-3': makeLayer3,
   flood: () => {
     const block = 'x'.repeat(2 ** 16);

@@ -69,7 +69,7 @@ const { sandboxId } = request;
 const soon = (): AbortSignal => AbortSignal.timeout(60_000);
 try {
   await network.attach(request, soon());
-  await network.makeTap({ tap, count: 1, uid: 0, queues: 1 }, soon());
+  await network.makeTap({ tap, interfaces: [{}], uid: 0, queues: 1 }, soon());
   await network.joinTap(sandboxId, tap, soon());
 } catch (error) {
   if (how !== 'failed') throw error;

@@ -156,7 +156,7 @@ describe('a pod network of real plugins', () => {
     const wanted = request();
     const tap = `tg${wanted.sandboxId.slice(0, 8)}`;
     const { netnsPath } = await network.attach(wanted, soon());
-    const taps = { tap, count: 1, queues: 1 };
+    const taps = { tap, interfaces: [{}], queues: 1 };
     await network.makeTap({ ...taps, uid: 4711 }, soon());
     await network.makeTap({ ...taps, uid: 4712 }, soon());
     const made = run('ip', '-details', 'link', 'show', 'dev', tap);

@@ -112,7 +112,7 @@ it('makes all taps of a VM, with as many queues as it has', async () => {
   const { sandboxId } = request();
   const { netnsPath } = await network.attach(request({ sandboxId }), soon());
   const tap = `tg${sandboxId.slice(0, 8)}`;
-  for (const uid of [4711, 4712]) await network.makeTap({ tap, count: 2, uid, queues: 4 }, soon());
+  for (const uid of [4711, 4712]) await network.makeTap({ tap, interfaces: [{}, {}], uid, queues: 4 }, soon());
   for (const name of [tap, `${tap}1`]) {
     const made = run('ip', '-details', 'link', 'show', 'dev', name);
     for (const word of ['user 4712', 'vnet_hdr on', 'multi_queue', 'state DOWN']) expect(made).toContain(word);

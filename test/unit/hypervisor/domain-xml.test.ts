@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { domainXml } from '../../../src/hypervisor/domain-xml.ts';
 import type { HostFacts } from '../../../src/hypervisor/host-facts.ts';
-import type { VmSpec } from '../../../src/hypervisor/vm-spec.ts';
+import type { VmInterface, VmSpec } from '../../../src/hypervisor/vm-spec.ts';
 import { expectGolden } from '../../lib/golden.ts';
 import { sampleIdentity } from './samples.ts';
 
@@ -18,7 +18,7 @@ const spec: VmSpec = {
   gid: 106,
   rootDisk: { path: '/var/lib/vmlet/vms/0123456789ab/root.qcow2', base: { path: '/var/lib/vmlet/images/blobs/abc', format: 'qcow2' } },
   seedPath: '/var/lib/vmlet/vms/0123456789ab/seed.iso',
-  interfaces: [{ tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450, queues: 2 }],
+  interfaces: [{ kind: 'tap', tap: 't0123456789abc', mac: '02:42:0a:00:00:02', mtu: 1450, queues: 2 }],
   reportSocketPath: '/run/vmlet/vms/0123456789ab/report.sock',
   console: { socketPath: '/run/vmlet/vms/0123456789ab/console.sock', logPath: '/var/lib/vmlet/vms/0123456789ab/console.log' },
 };
@@ -44,11 +44,22 @@ describe('domainXml', () => {
   it('gives interfaces slots by their order alone, and leaves one queue unsaid', () => {
     const [nic] = spec.interfaces;
     if (!nic) throw new Error('a sample without an interface');
-    const xml = domainXml({ ...spec, interfaces: [nic, { ...nic, queues: 1 }, nic] }, tcg, 'none');
+    const one: VmInterface = { kind: 'tap', tap: 't0123456789abc1', mac: '02:42:0a:00:00:03', mtu: 1500, queues: 1 };
+    const xml = domainXml({ ...spec, interfaces: [nic, one, nic] }, tcg, 'none');
     const slots = [...xml.matchAll(/<address type="pci" domain="0x0000" bus="(0x[0-9a-f]+)"/g)].map(([, bus]) => bus);
     expect(slots).toEqual(['0x01', '0x02', '0x03']);
     expect([...xml.matchAll(/<driver name="qemu" queues="2">/g)]).toHaveLength(2);
     expect([...xml.matchAll(/<driver name="qemu">/g)]).toHaveLength(1);
+  });
+
+  it('hands a virtual function over with its MAC and VLAN, in the slot of its place', () => {
+    const mac = '02:42:0a:00:00:03';
+    const functions: readonly VmInterface[] = [
+      { kind: 'device', mac, pciAddress: '0000:3b:02.1', vlan: 100 },
+      { kind: 'device', mac, pciAddress: '10000:e1:1f.7' },
+    ];
+    const xml = domainXml({ ...spec, interfaces: [...spec.interfaces, ...functions] }, kvm, 'none');
+    expectGolden('hypervisor/virtual-functions.xml', `${xml.slice(xml.indexOf('<interface'), xml.indexOf('<serial')).trim()}\n`);
   });
 
   it('escapes what a user wrote, and refuses what XML cannot carry, by the field’s name', () => {

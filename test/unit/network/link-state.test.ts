@@ -75,6 +75,17 @@ describe('parseLinkState', () => {
     expect(parseLinkState(told({ disabled })).ipv6Disabled).toBe(expected);
   });
 
+  it.each([
+    ['pci', '0000:3b:02.1', '0000:3b:02.1'],
+    ['virtio', 'virtio2', undefined],
+    ['auxiliary', 'mlx5_core.sf.4', undefined],
+    [undefined, undefined, undefined],
+  ])('has the PCI address of a device on the bus %s, %s', (parentbus, parentdev, pciAddress) => {
+    const state = parseLinkState(told({ link: { parentbus, parentdev } }));
+    expect(state.pciAddress).toBe(pciAddress);
+    expect(linkStateSchema.parse(JSON.parse(JSON.stringify(state)))).toEqual(state);
+  });
+
   it('has no MAC where the interface has none', () => {
     expect(parseLinkState(told({ link: { address: undefined, link_type: 'none' } })).mac).toBe('');
   });

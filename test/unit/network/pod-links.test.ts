@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LinkState } from '../../../src/network/link-state.ts';
-import { podLinks, type AddedPod } from '../../../src/network/pod-links.ts';
+import { podLinks, withDevices, type AddedPod } from '../../../src/network/pod-links.ts';
 
 const netnsPath = '/run/netns/vmlet-1';
 const link = (name: string, more: Partial<LinkState> = {}): LinkState => ({
@@ -21,6 +21,7 @@ const pod = (states: readonly LinkState[], result: object = { interfaces: [at('e
   result: { ...result },
   addresses: [{ cidr: '10.1.0.5/24' }],
   states,
+  functions: new Map(),
 });
 const namesOf = (of: AddedPod): readonly string[] => podLinks(of).interfaces.map(({ name }) => name);
 
@@ -66,6 +67,12 @@ describe('the interfaces of a pod', () => {
     expect(interfaces.map(({ routes }) => routes.map(({ gateway }) => gateway))).toEqual([['fe80::1'], ['10.6.0.1']]);
   });
 
+  it('that are virtual functions are told to be', () => {
+    const virtualFunction = { pciAddress: '0000:3b:02.1', vlan: 100 };
+    const found = podLinks({ ...pod([link('eth0'), link('net1', { kind: '' })]), functions: new Map([['net1', virtualFunction]]) });
+    expect(found.interfaces.map((guest) => guest.virtualFunction)).toEqual([undefined, virtualFunction]);
+  });
+
   it.each([
     ['that is missing', pod([link('eth0')], { interfaces: [at('eth0'), at('net1')] }), 'no interface net1 in the pod'],
     ['without the one asked for', pod([link('net1')]), 'no interface eth0 in the pod'],
@@ -75,4 +82,21 @@ describe('the interfaces of a pod', () => {
   ])('fail with one %s', (_what, of, message) => {
     expect(() => podLinks(of)).toThrow(message);
   });
+});
+
+it('the result tells the device of an interface where the kernel does not', () => {
+  const states = [link('eth0'), link('net1'), link('net2', { pciAddress: '0000:3b:02.2' }), link('net3'), link('net4')];
+  const interfaces = [
+    { ...at('net1'), pciID: '0000:3B:02.1' },
+    { ...at('net2'), pciID: '0000:3b:02.7' },
+    { ...at('net3'), pciID: '../../0000:3b:02.3' },
+    { ...at('net4', ''), pciID: '0000:3b:02.4' },
+  ];
+  expect(withDevices(states, { result: { interfaces }, netnsPath }).map(({ pciAddress }) => pciAddress)).toEqual([
+    undefined,
+    '0000:3b:02.1',
+    '0000:3b:02.2',
+    undefined,
+    undefined,
+  ]);
 });
