@@ -72,6 +72,12 @@ describe('the arguments of dnsmasq', () => {
     expect(args.filter((arg) => arg.startsWith('--dhcp-host='))).toEqual(['--dhcp-host=0a:58:0a:32:00:09,set:nic1,10.244.1.7,infinite']);
   });
 
+  it('leave out an interface that the guest has as a device', () => {
+    const device = { ...guest, virtualFunction: { pciAddress: '0000:3b:02.1' } };
+    const args = argumentsFor({ interfaces: [device, { ...guest, mac: '0a:58:0a:32:00:09' }] });
+    expect(args.filter((arg) => arg.startsWith('--interface='))).toEqual(['--interface=vmlet1']);
+  });
+
   it('listen to nothing without an IPv4 address', () => {
     const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
     const args = argumentsFor({ interfaces: [six] });

@@ -231,7 +231,8 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
 
 const readyNow = { ready: true, reason: '', message: '' };
 
-const image: Image = {
+/** The image of all VMs here. */
+export const image: Image = {
   id: containerOf({}).imageId,
   digest: `sha256:${'2'.repeat(64)}`,
   format: 'qcow2',
