@@ -4,19 +4,23 @@ import { silentLog } from '../../../src/lib/log.ts';
 import { makeNetwork } from '../../../src/network/network.ts';
 
 /**
- * A daemon for tests, run as a program: it joins a tap and kills itself at a given point of that, counted over the programs it starts.
- * Prints `joined` when the point was never reached.
+ * A daemon for tests, run as a program: it joins a tap, or releases a network, and kills itself at a given point of that, counted over the
+ * programs it starts. Prints `joined` or `detached` when the point was never reached.
  */
-const { options, sandboxId, tap, nth, point } = z
+const { options, sandboxId, tap, act, nth, point } = z
   .object({
     options: z.object({
       netnsDir: z.string(),
       stateDir: z.string(),
       runtimeDir: z.string(),
       cni: z.object({ confDir: z.string(), binDirs: z.array(z.string()), timeoutMs: z.int(), cacheDir: z.string() }),
+      sriov: z
+        .object({ sysfsDir: z.string(), vfioDir: z.string(), waitMs: z.int() })
+        .default({ sysfsDir: '/sys', vfioDir: '/dev/vfio', waitMs: 1_000 }),
     }),
     sandboxId: z.string(),
-    tap: z.string(),
+    act: z.enum(['join', 'detach']).default('join'),
+    tap: z.string().default(''),
     nth: z.int().min(1),
     /** Before the nth program is started, once it runs, or once it has ended. */
     point: z.enum(['created', 'spawn', 'exit']),
@@ -33,6 +37,7 @@ subscribe('child_process', (message) => {
   if (point === 'created') die();
   else started.parse(message).process.once(point, die);
 });
-await network.joinTap(sandboxId, tap, AbortSignal.timeout(30_000));
+const soon = AbortSignal.timeout(30_000);
+await (act === 'join' ? network.joinTap(sandboxId, tap, soon) : network.detach(sandboxId, soon));
 network.close();
-process.stdout.write('joined');
+process.stdout.write(`${act}ed`);

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { expect, it, onTestFinished } from 'vitest';
-import type { Network } from '../../../src/network/network.ts';
+import type { Network, NetworkOptions } from '../../../src/network/network.ts';
 import { card, makeSysfs, type Sysfs } from '../../lib/sysfs.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, nothing, request, run, soon, type TestNode } from './node.ts';
@@ -18,6 +18,7 @@ const recorded = readFileSync(join(import.meta.dirname, '..', '..', 'fixtures', 
 
 interface Card {
   readonly sysfs: Sysfs;
+  readonly sriov: Required<Required<NetworkOptions>['sriov']>;
   /** A daemon on the node with the card. */
   readonly open: () => Promise<Network>;
 }
@@ -25,7 +26,7 @@ interface Card {
 function insertCard(node: TestNode, waitMs = 20_000): Card {
   const sysfs = makeSysfs(join(node.dir, 'sys'));
   const sriov = { sysfsDir: sysfs.dir, vfioDir: join(node.dir, 'vfio'), waitMs };
-  return { sysfs, open: async () => node.open(undefined, undefined, { sriov }, { showLink: async () => recorded }) };
+  return { sysfs, sriov, open: async () => node.open(undefined, undefined, { sriov }, { showLink: async () => recorded }) };
 }
 
 /** The usual plugin, whose interface is said to be the card's second function. */
@@ -141,6 +142,36 @@ it('that libvirt has left with vfio-pci is returned to its driver first', async 
   expect(readFileSync(join(inserted.sysfs.dir, 'bus', 'pci', 'drivers', 'vfio-pci', 'unbind'), 'utf8')).toBe(address);
   vm.end();
   await detached;
+  expectAsAdded(node);
+  expect(node.traces()).toEqual(nothing);
+});
+
+it.each([
+  ['before it is moved', 3, 'created'],
+  ['when it has been moved', 3, 'exit'],
+  ['before it is as it was', 4, 'created'],
+] as const)('comes back also when the daemon is killed %s', async (_when, nth, point) => {
+  const node = makeNode();
+  configureFunction(node);
+  const inserted = insertCard(node);
+  const network = await inserted.open();
+  const { sandboxId } = request();
+  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  const vm = startVm(inserted, netnsPath);
+  await network.joinTap(sandboxId, 'tnone', soon());
+  vm.end();
+  network.close();
+  const { netnsDir, stateDir, runtimeDir, confDir, binDir } = node;
+  const cni = { confDir, binDirs: [binDir], timeoutMs: 20_000, cacheDir: join(stateDir, 'cni') };
+  const options = { netnsDir, stateDir, runtimeDir, cni, sriov: inserted.sriov };
+  const daemon = join(import.meta.dirname, 'killed-daemon.ts');
+  const ended = spawnSync(process.execPath, [daemon, JSON.stringify({ options, sandboxId, act: 'detach', nth, point })], {
+    encoding: 'utf8',
+  });
+  expect(ended).toMatchObject({ signal: 'SIGKILL', stdout: '', stderr: '' });
+
+  const next = await inserted.open();
+  await next.recover(new Map(), soon());
   expectAsAdded(node);
   expect(node.traces()).toEqual(nothing);
 });
