@@ -7,8 +7,11 @@ import type { XmlNode } from './xml.ts';
 /** How QEMU uses the host's page cache: `none` (O_DIRECT) where the file system can, else `writeback`. */
 export type DiskCache = 'none' | 'writeback';
 
-/** Free PCIe slots for what is plugged in later: ports cannot be added to a running VM. */
-const spareRootPorts = 8;
+/**
+ * Free PCIe slots for what is plugged in later: ports cannot be added to a running VM. Each costs QEMU up to 6 MiB while the guest boots,
+ * since every step of placing the bridges' windows makes a view of all of them anew.
+ */
+const spareRootPorts = 4;
 
 /** Ports of the virtio-serial controller, the most it can have: agent, consoles, and channels that are plugged in later. */
 const serialPorts = 31;
