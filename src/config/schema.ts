@@ -35,7 +35,10 @@ export const configSchema = z.strictObject({
       overhead: z
         .union([z.literal('auto'), bytes])
         .default('auto')
-        .describe('memory set aside for QEMU where the pod has no overhead: auto is 64Mi with KVM, 96Mi without'),
+        .describe(
+          'memory that QEMU needs beside the guest’s; what the pod’s overhead does not cover is taken from its limit. auto: 96Mi and 32Mi for' +
+            ' each vCPU after the first, with KVM 64Mi and 8Mi, and a 512th of the limit for page tables; a number is for every VM',
+        ),
       firstUid: z.int().min(1000).max(2_000_000_000).default(1_500_000_000).describe('first of the uids that VMs run as, one each'),
       uidCount: z.int().min(1).max(100_000).default(4096).describe('how many of these uids there are'),
       shutdownRepeat: durationMs.default(5_000).describe('how often the guest is asked again to shut down within the grace period'),

@@ -61,13 +61,13 @@ export async function compose(config: Config, { bootId, log, hooks, decorate = u
       stateDir,
       runtimeDir,
       uidRange: { first: config.vm.firstUid, count: config.vm.uidCount },
-      sizing: () => ({
+      sizing: {
         defaultCpus: config.vm.defaultCpus,
         maxCpus: config.vm.maxCpus,
         defaultMemoryBytes: config.vm.defaultMemory,
         minMemoryBytes: config.vm.minMemory,
-        overheadBytes: overheadBytes(config.vm.overhead, hypervisor.accelerator()),
-      }),
+        overheadBytes: (vcpus, limitBytes) => overheadBytes(config.vm.overhead, hypervisor.accelerator(), { vcpus, limitBytes }),
+      },
       shutdownRepeatMs: config.vm.shutdownRepeat,
       bootId,
     },

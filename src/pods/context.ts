@@ -38,8 +38,8 @@ export interface PodsOptions {
   readonly stateDir: string;
   readonly runtimeDir: string;
   readonly uidRange: { readonly first: number; readonly count: number };
-  /** Sizes by configuration; `overheadBytes` may depend on the accelerator, which is known only after a while. */
-  readonly sizing: () => SizingOptions;
+  /** Sizes by configuration; what `overheadBytes` answers may depend on the accelerator, which is known only after a while. */
+  readonly sizing: SizingOptions;
   /** How often the guest is asked again to shut down. */
   readonly shutdownRepeatMs: number;
   /** How often statistics are taken; the default is a little less than a kubelet's 10 s. */

@@ -50,7 +50,7 @@ async function build(
     const uid = uids.reserve();
     undo.add('release the uid', () => uids.release(uid));
     const made = { id, uid, createdAtNs: clock.nowNs(), image, ...options };
-    const { container, rootDiskBytes } = designContainer(sandbox, config, made, options.sizing());
+    const { container, rootDiskBytes } = designContainer(sandbox, config, made, options.sizing);
     await store.putContainer(container);
     undo.add('forget the container', async () => store.removeContainer(id));
     undo.add('remove the VM’s files', async () => removeFiles(context, id));

@@ -10,26 +10,20 @@ export interface SizingOptions {
   readonly maxCpus: number;
   readonly defaultMemoryBytes: number;
   readonly minMemoryBytes: number;
-  /** Set aside for QEMU where the sandbox brings no overhead of its own. */
-  readonly overheadBytes: number;
+  /** What QEMU needs beside the memory of a guest with so many vCPUs, whose container has this memory limit. */
+  readonly overheadBytes: (vcpus: number, limitBytes: number) => number;
 }
 
-/** The size of a VM and the limits of its cgroup leaf. */
+/** The size of a VM, fixed when it is created. */
 export interface VmSize {
   readonly vcpus: number;
   readonly memoryMiB: number;
-  /** Limit of the leaf, guest and QEMU together; `undefined` when the container has no memory limit. */
-  readonly leafMemoryBytes: number | undefined;
-  /** Quota on the vCPU threads, and weight; `undefined` where the container asks for none. */
-  readonly cpuQuotaUs: number | undefined;
-  readonly cpuPeriodUs: number | undefined;
-  readonly cpuShares: number | undefined;
 }
 
 /**
- * Sizes a VM. Memory: with an overhead in the sandbox the guest has the whole limit and the leaf limit + overhead; without, the guest
- * has the limit less `overheadBytes` and the leaf the limit. vCPUs: the annotation, else the CPU limit rounded up, else the default;
- * fixed at boot. Throws INVALID with the numbers when too little memory is left or too many vCPUs are asked for.
+ * Sizes a VM. vCPUs: the annotation, else the CPU limit rounded up, else the default. Memory: the container's limit, less what QEMU
+ * needs and the sandbox's overhead does not cover. Throws INVALID with the numbers when too little memory is left or too many vCPUs are
+ * asked for.
  */
 export function sizeVm(
   resources: LinuxResources | undefined,
@@ -37,28 +31,25 @@ export function sizeVm(
   annotations: VmAnnotations,
   options: SizingOptions,
 ): VmSize {
+  const vcpus = vcpusOf(resources, annotations, options);
   const limit = resources?.memoryLimitBytes ?? 0;
   const granted = sandboxOverhead?.memoryLimitBytes ?? 0;
-  return {
-    vcpus: vcpusOf(resources, annotations, options),
-    memoryMiB: Math.floor(guestMemory(limit, granted, options) / mebibyte),
-    leafMemoryBytes: limit > 0 ? limit + granted : undefined,
-    cpuQuotaUs: positive(resources?.cpuQuotaUs),
-    cpuPeriodUs: positive(resources?.cpuPeriodUs),
-    cpuShares: positive(resources?.cpuShares),
-  };
+  const guest = limit > 0 ? guestMemory(limit, granted, vcpus, options) : options.defaultMemoryBytes;
+  return { vcpus, memoryMiB: Math.floor(guest / mebibyte) };
 }
 
-function guestMemory(limit: number, granted: number, options: SizingOptions): number {
-  const guest = limit === 0 ? options.defaultMemoryBytes : granted > 0 ? limit : limit - options.overheadBytes;
+function guestMemory(limit: number, granted: number, vcpus: number, options: SizingOptions): number {
+  const needed = options.overheadBytes(vcpus, limit);
+  const taken = Math.max(needed - granted, 0);
+  const guest = limit - taken;
   if (guest >= options.minMemoryBytes) return guest;
-  const needed = options.minMemoryBytes + (granted > 0 ? 0 : options.overheadBytes);
+  const forQemu =
+    ` (${mib(taken)} of it for QEMU with ${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'};` +
+    ` a RuntimeClass with overhead.podFixed.memory of ${mib(needed)} grants that beside the limit)`;
   throw invalid(
     'resources.limits.memory',
-    `${mib(limit)} leaves ${mib(Math.max(guest, 0))} to the guest; at least ${mib(needed)} is needed` +
-      (granted > 0
-        ? ''
-        : ` (${mib(options.overheadBytes)} of it for QEMU; a RuntimeClass with overhead.podFixed.memory grants that beside the limit)`),
+    `${mib(limit)} leaves ${mib(Math.max(guest, 0))} to the guest; at least ${mib(options.minMemoryBytes + taken)} is needed` +
+      (taken > 0 ? forQemu : ''),
   );
 }
 

@@ -54,7 +54,7 @@ async function bringUp(
   undo.add('close the log', async () => finishConsole(context, container.id));
   await Promise.all([
     network.makeTap({ tap, uid, queues: queuesOf(vcpus), interfaces: network.attachment(sandbox.id)?.interfaces ?? [] }, signal),
-    cgroups.makeLeaf(parent, container.id, leafLimits(sandbox, container, context.options.sizing())),
+    cgroups.makeLeaf(parent, container.id, leafLimits(sandbox, container)),
     followConsole(context, container, signal),
   ]);
 

@@ -35,7 +35,7 @@ export async function updateContainerResources(
   change: LinuxResources,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, locks, cgroups, options } = context;
+  const { store, locks, cgroups } = context;
   const { id: containerId, sandboxId } = store.container(id);
   using _lock = await locks.lock(sandboxId, signal);
   const container = store.container(containerId);
@@ -45,14 +45,13 @@ export async function updateContainerResources(
   }
   const sandbox = store.sandbox(sandboxId);
   const changed = withResources(sandbox, container, change);
-  const sizing = options.sizing();
   const { cgroupParent } = sandbox.config;
   if (container.state === 'CREATED') return await store.putContainer(changed);
   try {
-    await cgroups.applyLimits(cgroupParent, containerId, leafLimits(sandbox, changed, sizing));
+    await cgroups.applyLimits(cgroupParent, containerId, leafLimits(sandbox, changed));
     await store.putContainer(changed);
   } catch (error) {
-    await cgroups.applyLimits(cgroupParent, containerId, leafLimits(sandbox, container, sizing)).catch((second: unknown) => {
+    await cgroups.applyLimits(cgroupParent, containerId, leafLimits(sandbox, container)).catch((second: unknown) => {
       context.log.error({ containerId, error: messageOf(second) }, 'limits could not be put back');
     });
     throw error;

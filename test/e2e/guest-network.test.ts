@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureTinyImage } from '../../images/tiny/image.ts';
 import { runProgram } from '../../src/lib/run-program.ts';
+import { domainNameOf } from '../../src/model/container.ts';
 import { deletePod, readLog, runPod, type RunningPod } from '../kubelet/kubelet.ts';
 import { waitFor } from '../lib/wait.ts';
+import { runInGuest } from '../node/guest-agent.ts';
 import { addPlugin, getFromPod, startNode, type TestNode } from '../node/node.ts';
 import { processesWith } from '../node/processes.ts';
 import { untilLogged, vmPod } from './guests.ts';
@@ -31,8 +34,6 @@ describe('a VM on two networks', () => {
         const delegates = [{ ...plugin, name: conflist.name, mtu: 1400 }, other];
         return { ...conflist, plugins: [{ type: 'several', delegates }] };
       },
-      // Two vCPUs that are emulated need more beside the guest's memory, most of all once it has started a second time.
-      config: { vm: { overhead: '224Mi' } },
       kubelet: { nodeDns: { servers: ['10.88.7.1'], searches: ['shop.example'], options: [] } },
     });
     addPlugin(node.network, 'several', `exec ${process.execPath} ${join(import.meta.dirname, '..', 'node', 'several-networks.ts')}`);
@@ -141,6 +142,18 @@ describe('a VM on two networks', () => {
     expect(other?.txBytes?.value).toBeGreaterThan(0n);
   });
 
+  it('may touch all of its memory', async () => {
+    const domain = domainNameOf(running.containers[0]?.id ?? '');
+    const uri = `qemu+unix:///system?socket=${node.runtimeDir}/libvirt/libvirt-sock`;
+    const fill = 'mount -o remount,size=100% /tmp; dd if=/dev/zero of=/tmp/fill bs=1M count=150 && cat /dev/vda >/dev/null';
+    expect(await runInGuest(uri, domain, { path: '/bin/sh', args: ['-c', `export PATH=/bin; ${fill}`] })).toMatchObject({ exitCode: 0 });
+    const [qemu] = processesWith([`guest=${domain},`]);
+    const [, residentKib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${qemu?.pid}/status`, 'utf8')) ?? [];
+    // The guest's memory and what QEMU has at rest, 80 MiB.
+    expect(Number(residentKib) / 1024).toBeGreaterThan(memoryMiB.limit - memoryMiB.overhead + 50);
+  });
+
+  // With all memory touched, QEMU's own peak, which is at a boot, must find room in the container's limit.
   it('gets its address again after a restart of its own, also when the DHCP server has been killed', async () => {
     const before = await ask('/cgi-bin/info');
     const servers = (): number[] =>
@@ -172,9 +185,12 @@ describe('a VM on two networks', () => {
     new RegExp(`^interface ${name} (\\S+) `, 'm').exec(await ask('/cgi-bin/info'))?.[1] ?? '';
 });
 
+/** The container's limit, and what of it is QEMU's by default. */
+const memoryMiB = { limit: 384, overhead: 128 };
+
 /** Two vCPUs, so that interfaces have two queues. */
 const twoCpus = {
-  containers: [{ name: 'vm', image, resources: { limits: { memory: '384Mi', cpu: '2' } } }],
+  containers: [{ name: 'vm', image, resources: { limits: { memory: `${memoryMiB.limit}Mi`, cpu: '2' } } }],
 };
 
 /** Bits of virtio-net's features (virtio 1.2, section 5.1.3). */

@@ -10,11 +10,14 @@ import { silentLog } from '../../../src/lib/log.ts';
 import { tempDir } from '../../lib/temp.ts';
 
 describe('overheadBytes', () => {
-  it('is what was configured, else by how VMs run, and the larger one while that is unknown', () => {
-    expect(overheadBytes(5, 'kvm')).toBe(5);
-    expect(overheadBytes('auto', 'kvm')).toBe(64 * 2 ** 20);
-    expect(overheadBytes('auto', 'qemu')).toBe(96 * 2 ** 20);
-    expect(overheadBytes('auto', undefined)).toBe(96 * 2 ** 20);
+  it('is what was configured, else by how VMs run, vCPUs and memory, and the larger one while it is unknown how', () => {
+    expect(overheadBytes(5, 'kvm', { vcpus: 8, limitBytes: 2 ** 40 })).toBe(5);
+    const auto = (accelerator: 'kvm' | 'qemu' | undefined, vcpus: number, limitMiB = 256): number =>
+      overheadBytes('auto', accelerator, { vcpus, limitBytes: limitMiB * 2 ** 20 }) / 2 ** 20;
+    expect([1, 2, 4].map((vcpus) => auto('kvm', vcpus))).toEqual([64, 72, 88]);
+    expect([1, 2, 4].map((vcpus) => auto('qemu', vcpus))).toEqual([96, 128, 192]);
+    expect([1, 2, 4].map((vcpus) => auto(undefined, vcpus))).toEqual([96, 128, 192]);
+    expect([511, 512, 16_384].map((limitMiB) => auto('qemu', 1, limitMiB))).toEqual([96, 97, 128]);
   });
 });
 

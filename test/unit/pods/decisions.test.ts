@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ObservedVm } from '../../../src/hypervisor/hypervisor.ts';
 import type { ContainerState } from '../../../src/model/container.ts';
+import type { LinuxResources } from '../../../src/model/sandbox.ts';
 import { planCreate, requireStartable } from '../../../src/pods/admission.ts';
 import { parseAnnotations } from '../../../src/pods/annotations.ts';
 import { exitOf, startFailed, type EndFacts } from '../../../src/pods/exit.ts';
@@ -32,28 +33,26 @@ describe('annotations', () => {
 });
 
 describe('sizing', () => {
-  const options = { defaultCpus: 1, maxCpus: 8, defaultMemoryBytes: 512 * mib, minMemoryBytes: 16 * mib, overheadBytes: 96 * mib };
+  const overheadBytes = (vcpus: number): number => (64 + 32 * vcpus) * mib;
+  const options = { defaultCpus: 1, maxCpus: 8, defaultMemoryBytes: 512 * mib, minMemoryBytes: 16 * mib, overheadBytes };
+  const limited = (memoryMiB: number, cpus = 1): LinuxResources =>
+    resourcesOf({ memoryLimitBytes: memoryMiB * mib, cpuQuotaUs: cpus * 100_000 });
+  const granted = (memoryMiB: number): LinuxResources => resourcesOf({ memoryLimitBytes: memoryMiB * mib });
 
-  it('gives the guest the whole limit when the sandbox brings an overhead', () => {
-    const size = sizeVm(resourcesOf({ memoryLimitBytes: 256 * mib }), resourcesOf({ memoryLimitBytes: 100 * mib }), {}, options);
-    expect([size.memoryMiB, size.leafMemoryBytes]).toEqual([256, 356 * mib]);
+  it('gives the guest the whole limit when the sandbox’s overhead is enough', () => {
+    expect(sizeVm(limited(256), granted(96), {}, options).memoryMiB).toBe(256);
+    expect(sizeVm(limited(256, 4), granted(300), {}, options).memoryMiB).toBe(256);
   });
 
-  it('takes the overhead from the limit when there is none', () => {
-    const size = sizeVm(resourcesOf({ memoryLimitBytes: 256 * mib }), undefined, {}, options);
-    expect([size.memoryMiB, size.leafMemoryBytes]).toEqual([160, 256 * mib]);
+  it('takes from the limit what QEMU needs with so many vCPUs, or as much of it as the sandbox’s overhead does not cover', () => {
+    expect(sizeVm(limited(256), undefined, {}, options).memoryMiB).toBe(160);
+    expect(sizeVm(limited(256, 2), undefined, {}, options).memoryMiB).toBe(128);
+    expect(sizeVm(limited(256), undefined, { vcpus: 2 }, options).memoryMiB).toBe(128);
+    expect(sizeVm(limited(256, 2), granted(96), {}, options).memoryMiB).toBe(224);
   });
 
   it('uses the defaults without limits', () => {
-    const size = sizeVm(undefined, undefined, {}, options);
-    expect(size).toEqual({
-      vcpus: 1,
-      memoryMiB: 512,
-      leafMemoryBytes: undefined,
-      cpuQuotaUs: undefined,
-      cpuPeriodUs: undefined,
-      cpuShares: undefined,
-    });
+    expect(sizeVm(undefined, undefined, {}, options)).toEqual({ vcpus: 1, memoryMiB: 512 });
   });
 
   it.each([
@@ -74,9 +73,14 @@ describe('sizing', () => {
   });
 
   it('refuses too little memory with the numbers', () => {
-    expect(() => sizeVm(resourcesOf({ memoryLimitBytes: 100 * mib }), undefined, {}, options)).toThrow(
-      /resources.limits.memory: 100 MiB leaves 4 MiB to the guest; at least 112 MiB is needed \(96 MiB of it for QEMU/,
+    expect(() => sizeVm(limited(100), undefined, {}, options)).toThrow(
+      'resources.limits.memory: 100 MiB leaves 4 MiB to the guest; at least 112 MiB is needed' +
+        ' (96 MiB of it for QEMU with 1 vCPU; a RuntimeClass with overhead.podFixed.memory of 96 MiB grants that beside the limit)',
     );
+    expect(() => sizeVm(limited(40, 2), granted(96), {}, options)).toThrow(
+      /40 MiB leaves 8 MiB .* at least 48 MiB is needed \(32 MiB of it for QEMU with 2 vCPUs; .* of 128 MiB grants/,
+    );
+    expect(() => sizeVm(limited(8), granted(96), {}, options)).toThrow(/8 MiB leaves 8 MiB to the guest; at least 16 MiB is needed$/);
   });
 });
 

@@ -14,7 +14,6 @@ function resources(changes: Partial<LinuxResources>): LinuxResources {
 }
 
 const before = resources({ cpuPeriodUs: 100_000, cpuQuotaUs: 200_000, cpuShares: 512, memoryLimitBytes: 512 * mib, oomScoreAdj: 900 });
-const sizing = { defaultCpus: 1, maxCpus: 8, defaultMemoryBytes: 512 * mib, minMemoryBytes: 16 * mib, overheadBytes: 96 * mib };
 
 describe('mergeResources', () => {
   it('keeps what the change leaves empty', () => {
@@ -32,12 +31,14 @@ describe('withResources', () => {
   it('takes CPU within the vCPUs that are there, and the memory that is there', () => {
     const less = withResources(sandbox, container, resources({ cpuQuotaUs: 50_000, memoryLimitBytes: 512 * mib }));
     expect(less.config.resources).toEqual({ ...before, cpuQuotaUs: 50_000 });
-    expect(leafLimits(sandbox, less, sizing)).toEqual({
+    expect(leafLimits(sandbox, less)).toEqual({
       cpuQuotaUs: 50_000,
       cpuPeriodUs: 100_000,
       cpuShares: 512,
       memoryLimitBytes: 512 * mib,
     });
+    const granted = { ...sandbox, config: { ...sandbox.config, overhead: resources({ memoryLimitBytes: 96 * mib }) } };
+    expect(leafLimits(granted, less).memoryLimitBytes).toBe((512 + 96) * mib);
     expect(withResources(sandbox, container, resources({ cpuQuotaUs: -1 })).config.resources?.cpuQuotaUs).toBe(-1);
   });
 

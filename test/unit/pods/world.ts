@@ -65,7 +65,7 @@ export function makeWorld(): World {
           stateDir: join(dir, 'state'),
           runtimeDir: join(dir, 'run'),
           uidRange: { first: 100_000, count: 4 },
-          sizing: () => ({ defaultCpus: 1, maxCpus: 4, defaultMemoryBytes: 2 ** 27, minMemoryBytes: 2 ** 24, overheadBytes: 2 ** 26 }),
+          sizing: { defaultCpus: 1, maxCpus: 4, defaultMemoryBytes: 2 ** 27, minMemoryBytes: 2 ** 24, overheadBytes: () => 2 ** 26 },
           shutdownRepeatMs: 20,
           bootId: 'boot-1',
         },
