@@ -165,7 +165,7 @@ export async function makePods(options: PodsOptions, deps: PodsDeps): Promise<Po
     recover: async (signal) => {
       watch.start();
       await recover(context, signal);
-      await statistics.start(); // a kubelet would take an adopted VM without numbers for one that has used nothing
+      statistics.start();
     },
     close: async (signal) => {
       await abandonOnAbort(calls.settled(), signal).catch(() => undefined); // what is cut short, the next start mends

@@ -9,8 +9,8 @@ import { vmPaths } from './layout.ts';
 import { makeSampler } from './sampler.ts';
 
 /**
- * What pods use. Answers from memory, without a lock and without libvirt; only for the moment between a VM's start and the end of its
- * first sample a call waits for that one.
+ * What pods use. Answers from memory, without a lock and without libvirt; only for the moment between a VM's start, or the daemon's, and
+ * the end of the first sample a call waits for that one: a kubelet would take a VM without numbers for one that has used nothing.
  */
 export interface Statistics {
   /** Of a RUNNING container by id or unique prefix. Errors: NOT_FOUND, WRONG_STATE, INVALID for an ambiguous prefix. */
@@ -25,8 +25,8 @@ export interface Statistics {
 
 /** Statistics with their life in the daemon. */
 export interface StatisticsService extends Statistics {
-  /** Takes the first samples, and from then on one each period. */
-  readonly start: () => Promise<void>;
+  /** Begins to take the first samples in the background, and from then on one each period. */
+  readonly start: () => void;
   /** Samples one sandbox in the background: a VM of it has just started. */
   readonly begin: (sandboxId: string) => void;
   readonly stop: () => Promise<void>;
@@ -66,8 +66,13 @@ export function makeStatistics(context: PodsContext): StatisticsService {
 
   const sampler = makeSampler({ periodMs: options.statisticsPeriodMs ?? defaultPeriodMs, atOnce }, { keys: sampled, sample, log });
 
-  async function firstSamples(containers: readonly Container[]): Promise<void> {
-    const waiting = containers.filter(({ id }) => !containerSamples.has(id)).flatMap(({ sandboxId }) => sampler.underWay(sandboxId) ?? []);
+  /** Resolves when the pass at the start is over, or has taken too long. */
+  let firstPass: Promise<void> = Promise.resolve();
+
+  async function firstSamples(containers: () => readonly Container[]): Promise<void> {
+    await firstPass;
+    const without = containers().filter(({ id }) => !containerSamples.has(id));
+    const waiting = without.flatMap(({ sandboxId }) => sampler.underWay(sandboxId) ?? []);
     if (waiting.length === 0) return;
     await abandonOnAbort(Promise.all(waiting), AbortSignal.timeout(longestWaitMs)).catch(() => undefined);
   }
@@ -85,29 +90,29 @@ export function makeStatistics(context: PodsContext): StatisticsService {
   return {
     container: async (idOrPrefix) => {
       const { id } = store.container(idOrPrefix);
-      await firstSamples([store.container(id)]);
+      await firstSamples(() => [store.container(id)]);
       const container = store.container(id);
       if (!isRunning(container)) throw notNow('container', container, 'RUNNING');
       return withSample(container);
     },
     containers: async () => {
-      await firstSamples(running());
+      await firstSamples(running);
       return running().map(withSample);
     },
     sandbox: async (idOrPrefix) => {
       const { id } = store.sandbox(idOrPrefix);
-      await firstSamples(store.containersOf(id).filter(isRunning));
+      await firstSamples(() => store.containersOf(id).filter(isRunning));
       const sandbox = store.sandbox(id);
       if (!isReady(sandbox)) throw notNow('sandbox', sandbox, 'READY');
       return ofSandbox(sandbox, running());
     },
     sandboxes: async () => {
-      await firstSamples(running());
+      await firstSamples(running);
       const containers = running();
       return ready().map((sandbox) => ofSandbox(sandbox, containers));
     },
-    start: async () => {
-      await abandonOnAbort(sampler.start(), AbortSignal.timeout(longestWaitMs)).catch(() => undefined);
+    start: () => {
+      firstPass = abandonOnAbort(sampler.start(), AbortSignal.timeout(longestWaitMs)).catch(() => undefined);
     },
     begin: sampler.begin,
     stop: sampler.stop,
