@@ -20,6 +20,7 @@ const program = join(import.meta.dirname, 'daemon.ts');
 const root = join(import.meta.dirname, '..', '..');
 /** What `npm run build` made: the sources cost memory and time to be compiled. */
 const built = join(root, 'dist');
+const builtProgram = join(built, 'main.js');
 
 /** Node's options as docs/running.md has them for the service. */
 export const nodeOptions = '--max-old-space-size=512 --max-semi-space-size=2';
@@ -32,10 +33,12 @@ export interface ScaleNode extends AsyncDisposable {
   readonly startCpuMs: number;
 }
 
-/** The records of one real pod, to be copied, with the store that its image lies in. */
+/** The records of one real pod, to be copied, with the store that its image lies in, and the daemon's compiled code. */
 export interface Template extends Disposable {
   readonly records: PodRecords;
   readonly imagesDir: string;
+  /** A daemon that starts again finds it, as docs/running.md has it for the service. */
+  readonly compileCacheDir: string;
 }
 
 /** Runs one pod on a real node and keeps what its daemon wrote. */
@@ -43,12 +46,16 @@ export async function makeTemplate(signal: AbortSignal): Promise<Template> {
   const dir = mkdtempSync(join(tmpdir(), 'vmlet-scale-'));
   try {
     using boot = bootImages('halt');
-    await using node = await startNode({ images: boot.images, signal });
+    const compileCacheDir = join(dir, 'compile-cache');
+    const env = { NODE_OPTIONS: nodeOptions, NODE_COMPILE_CACHE: compileCacheDir };
+    const daemon = existsSync(builtProgram) ? { daemon: { program: builtProgram, env: () => env } } : {};
+    await using node = await startNode({ images: boot.images, signal, ...daemon });
     await runPod(node.kubelet, vmPod({ name: 'scale', image: bootImage('halt') }), { signal });
     cpSync(join(node.stateDir, 'images'), join(dir, 'images'), { recursive: true });
     return {
       records: readPodRecords(node.stateDir),
       imagesDir: join(dir, 'images'),
+      compileCacheDir,
       [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }),
     };
   } catch (error) {
@@ -97,7 +104,11 @@ export async function startScaleNode(template: Template, count: number, signal: 
       cni: { confDir: dir, cacheDir: join(dir, 'cni'), otherCacheDirs: [] },
     }),
   );
-  const env = { SCALE_CODE: existsSync(join(built, 'main.js')) ? built : join(root, 'src'), NODE_OPTIONS: nodeOptions };
+  const env = {
+    SCALE_CODE: existsSync(builtProgram) ? built : join(root, 'src'),
+    NODE_OPTIONS: nodeOptions,
+    NODE_COMPILE_CACHE: template.compileCacheDir,
+  };
   const daemon = await startDaemonProcess({ configFile: config, configDir: join(dir, 'none'), logFile, program, env });
   undo.defer(async () => void (await daemon.end(15_000)));
   const client = makeCriClient(socket);
@@ -121,8 +132,8 @@ async function answers(daemon: DaemonProcess, client: CriClient): Promise<boolea
 
 /** CPU time of a process, user and system, milliseconds. */
 export async function cpuMs(pid: number): Promise<number> {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1'); // first of all: the process works on
   const { stdout } = await runProgram('getconf', ['CLK_TCK'], { signal: AbortSignal.timeout(5_000) });
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / Number(stdout);
 }
