@@ -44,16 +44,18 @@ export const joinProgram = [
 /**
  * A shell program for the pod's netns that undoes a join, also one that was cut short: the CNI's interface `$1` gets its MAC `$2` and MTU
  * `$3` back, going down for it if `$5` is `down`; only then its IPv6 (`$4` is `disable_ipv6`), so that the link-local address is made
- * from the right MAC; then stdin is a batch of `ip` that goes on after errors. `$6` is the bridge.
+ * from the right MAC; then stdin is a batch of `ip`. `$6` is the bridge. It goes on after errors, and its exit status tells of any.
  */
 export const restoreProgram = [
   setValue,
-  'if [ -e "/proc/sys/net/ipv4/conf/$6" ]; then ip link del dev "$6"; fi',
-  'ip addr flush dev "$1"',
-  'if [ "$5" = down ]; then ip link set dev "$1" down; fi',
-  'ip link set dev "$1" nomaster address "$2" mtu "$3"',
-  'set_value "/proc/sys/net/ipv6/conf/$1/disable_ipv6" "$4"',
-  'exec ip -force -batch -',
+  'status=0',
+  'if [ -e "/proc/sys/net/ipv4/conf/$6" ]; then ip link del dev "$6" || status=1; fi',
+  'ip addr flush dev "$1" || status=1',
+  'if [ "$5" = down ]; then ip link set dev "$1" down || status=1; fi',
+  'ip link set dev "$1" nomaster address "$2" mtu "$3" || status=1',
+  'set_value "/proc/sys/net/ipv6/conf/$1/disable_ipv6" "$4" || status=1',
+  'ip -force -batch - || status=1',
+  'exit $status',
 ].join('\n');
 
 /** The arguments of `restoreProgram`. */
