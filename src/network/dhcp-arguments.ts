@@ -20,6 +20,12 @@ export interface DhcpPlace {
 /** An option's longest value (RFC 2132), bytes; dnsmasq refuses to start with a longer one. */
 const maxOptionBytes = 255;
 
+/**
+ * Tag of DHCPDECLINE (RFC 2131, 4.3.3), for which the host is none that dnsmasq knows: it would not offer the address to anyone for ten
+ * minutes, on the word of whoever answers the guest's ARP probe. There is no other address to give.
+ */
+const declined = 'declined';
+
 const anywhere = '0.0.0.0/0';
 
 /**
@@ -47,6 +53,7 @@ export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readon
     '--bind-interfaces',
     '--except-interface=lo',
     '--dhcp-authoritative',
+    `--dhcp-match=set:${declined},53,4b`,
     ...(subject.hostname === '' ? [] : [option('12', [subject.hostname])]),
     ...served.flatMap((nic) => nicArguments(nic, subject.dns)),
   ];
@@ -67,7 +74,7 @@ function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readon
     `--interface=${bridgeName(index)}`,
     `--dhcp-range=${network},static,${netmaskOf(address.prefixLength)},infinite`,
     `--shared-network=${bridgeName(index)},${network}`,
-    `--dhcp-host=${guest.mac},set:${tag},${address.address},infinite`,
+    `--dhcp-host=${guest.mac},set:${tag},tag:!${declined},${address.address},infinite`,
     ...optionArguments(guest, tag, index === 0 ? dns : noDns),
   ];
 }

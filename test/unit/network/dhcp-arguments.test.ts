@@ -69,7 +69,9 @@ describe('the arguments of dnsmasq', () => {
     const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
     const args = argumentsFor({ interfaces: [six, { ...guest, mac: '0a:58:0a:32:00:09' }] });
     expect(args.filter((arg) => arg.startsWith('--interface='))).toEqual(['--interface=vmlet1']);
-    expect(args.filter((arg) => arg.startsWith('--dhcp-host='))).toEqual(['--dhcp-host=0a:58:0a:32:00:09,set:nic1,10.244.1.7,infinite']);
+    expect(args.filter((arg) => arg.startsWith('--dhcp-host='))).toEqual([
+      '--dhcp-host=0a:58:0a:32:00:09,set:nic1,tag:!declined,10.244.1.7,infinite',
+    ]);
   });
 
   it('leave out an interface that the guest has as a device', () => {
