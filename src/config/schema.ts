@@ -66,7 +66,9 @@ export const configSchema = z.strictObject({
       antiSpoofing: z
         .boolean()
         .default(true)
-        .describe('drops what a guest sends with a MAC or IP address that is not the pod’s; a change counts from a VM’s next start on'),
+        .describe(
+          'drops what a guest sends with a MAC or IP address that is not the pod’s; a change counts for running VMs too once the daemon has started again',
+        ),
     })
     .prefault({}),
   console: z

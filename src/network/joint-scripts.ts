@@ -32,12 +32,14 @@ const setValue = 'set_value() { if [ -e "$1" ]; then echo "$2" > "$1"; fi; }';
 
 /**
  * A shell program for the pod's netns: the CNI's interfaces and the taps, its arguments, lose their IPv6, what is made from here on has
- * none, and bridged frames do not go through the netns' own iptables; then stdin is a batch of `ip`. One process start for all of it.
+ * none, and bridged frames do not go through the netns' own iptables. Nothing is routed there either (a netns has IPv4's forwarding from
+ * the node), so that no guest reaches another interface by the bridge's MAC. Then stdin is a batch of `ip`. One process start for all of it.
  */
 export const joinProgram = [
   setValue,
   'for name in default "$@"; do set_value "/proc/sys/net/ipv6/conf/$name/disable_ipv6" 1; done',
   'for kind in iptables ip6tables arptables; do set_value "/proc/sys/net/bridge/bridge-nf-call-$kind" 0; done',
+  'for file in ipv4/ip_forward ipv6/conf/all/forwarding; do set_value "/proc/sys/net/$file" 0; done',
   'exec ip -batch -',
 ].join('\n');
 
@@ -104,7 +106,8 @@ export function tapScript({ names, uid, queues, leftovers }: TapScript): string 
 /**
  * The batch that bridges the CNI's interface with the tap. The interface keeps no address, and another MAC, since its own now belong to
  * the guest; a veth changes its MAC while up, so that no bridge of the host sees the port go down. A macvlan is found by its MAC on the
- * device below it, and keeps it (`forwardingScript`).
+ * device below it, and keeps it (`forwardingScript`). With two ports there is nothing to learn: what is not for the bridge itself goes to the
+ * other one, and no guest or neighbour fills its table with addresses.
  */
 export function joinScript({ index, link, tap }: Nic, macs: { readonly bridge: string; readonly port: string }): string {
   const { name, mtu, kind } = link;
@@ -115,15 +118,15 @@ export function joinScript({ index, link, tap }: Nic, macs: { readonly bridge: s
     `addr flush dev ${name}`,
     ...(kind === 'veth' || isFoundByMac(link) ? [] : [`link set dev ${name} down`]),
     ...(isFoundByMac(link) ? [] : [`link set dev ${name} address ${macs.port}`]),
-    `link set dev ${name} master ${bridge} up`,
+    ...plug(name, bridge),
     `link set dev ${bridge} up`,
-    plugTap(index, tap, mtu),
+    ...plugTap(index, tap, mtu),
   ]);
 }
 
 /** The batch that puts the tap of the sandbox's next VM on the bridge that is there. */
 export function rejoinScript({ index, link, tap }: Nic): string {
-  return script([plugTap(index, tap, link.mtu)]);
+  return script(plugTap(index, tap, link.mtu));
 }
 
 /**
@@ -158,8 +161,12 @@ export function restoreScript(state: LinkState): string {
   ]);
 }
 
-function plugTap(index: number, tap: string, mtu: number): string {
-  return `link set dev ${tap} mtu ${mtu} master ${bridgeName(index)} up`;
+function plugTap(index: number, tap: string, mtu: number): readonly string[] {
+  return [`link set dev ${tap} mtu ${mtu}`, ...plug(tap, bridgeName(index))];
+}
+
+function plug(port: string, bridge: string): readonly string[] {
+  return [`link set dev ${port} master ${bridge}`, `link set dev ${port} type bridge_slave learning off`, `link set dev ${port} up`];
 }
 
 function isFoundByMac({ kind }: LinkState): boolean {

@@ -133,17 +133,23 @@ interface Plan {
   readonly scriptOf: (nic: Nic) => string;
 }
 
-/** The filters are there before a tap is on a bridge; the guest's frames are let through when all is in place. */
-async function join({ namespaces, antiSpoofing }: Parts, record: Added, { tap, scriptOf }: Plan, signal: AbortSignal): Promise<void> {
+/** Loads the filter of a VM's frames, in place of one that is there, in one transaction. The taps must be in the pod's netns. */
+export async function loadFilter({ namespaces, antiSpoofing }: Parts, record: Added, tap: string, signal: AbortSignal): Promise<void> {
   const { netnsPath, added } = record;
+  const nics = nicsOf(record, tap).map(({ index, link, tap: name }) => ({ port: link.name, tap: name, guest: guestAt(added, index) }));
+  if (nics.length === 0) return; // all are devices
+  await namespaces.run(netnsPath, { argv: ['nft', '-f', '-'], input: frameFilter(nics, antiSpoofing) }, signal);
+}
+
+/** The filter is there before a tap is on a bridge; the guest's frames are let through when all is in place. */
+async function join(parts: Parts, record: Added, { tap, scriptOf }: Plan, signal: AbortSignal): Promise<void> {
+  const { namespaces } = parts;
+  const { netnsPath } = record;
   const nics = nicsOf(record, tap);
   if (nics.length === 0) return; // all are devices
-  const filtered = nics.map(({ index, link, tap: name }) => ({ port: link.name, tap: name, guest: guestAt(added, index) }));
-  const prepared = await Promise.allSettled([
-    ...nics.map(async (nic) => move(namespaces, nic.tap, netnsPath, signal)),
-    namespaces.run(netnsPath, { argv: ['nft', '-f', '-'], input: frameFilter(filtered, antiSpoofing) }, signal),
-  ]);
-  for (const outcome of prepared) if (outcome.status === 'rejected') throw outcome.reason;
+  const moved = await Promise.allSettled(nics.map(async (nic) => move(namespaces, nic.tap, netnsPath, signal)));
+  for (const outcome of moved) if (outcome.status === 'rejected') throw outcome.reason;
+  await loadFilter(parts, record, tap, signal);
   const names = nics.flatMap((nic) => [nic.link.name, nic.tap]);
   const input = nics.map((nic) => scriptOf(nic)).join('');
   await namespaces.run(netnsPath, { argv: ['sh', '-c', joinProgram, 'join', ...names], input }, signal);

@@ -41,7 +41,7 @@ export interface NetworkOptions {
   readonly stateDir: string;
   /** Directory of the DHCP servers' files, lost with a reboot; made 0700. */
   readonly runtimeDir: string;
-  /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs, from each VM's next start on; default true. */
+  /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs; `recover` has it hold for running VMs; default true. */
   readonly antiSpoofing?: boolean;
   /** Where the kernel shows its devices, and how long one may take to come back from a VM, for SR-IOV. */
   readonly sriov?: {
@@ -121,8 +121,9 @@ export interface Network {
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
-   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, releases all others that are recorded, and then has the
-   * plugins collect garbage, which is not waited for. Neither is a release that takes long: it goes on in the background.
+   * After a start of the daemon: loads the filters of running VMs anew, adopts or restarts DHCP of sandboxes in `live`, releases all others
+   * that are recorded, and then has the plugins collect garbage, which is not waited for. Neither is a release that takes long: it goes on in
+   * the background.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;

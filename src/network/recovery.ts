@@ -1,10 +1,11 @@
 import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import type { Parts } from './parts.ts';
-import { joinTap, serve } from './joint.ts';
+import { joinTap, loadFilter, serve } from './joint.ts';
 
 /** Sandboxes that are looked after at a time. */
 const atOnce = 4;
+
 /** What there is to recover, and how. */
 export interface Recovery {
   /** Sandboxes that keep their network, with the tap of their running VM. */
@@ -53,6 +54,10 @@ async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, s
   const record = records.get(sandboxId);
   if (!record?.added || tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
   if (record.joint?.state !== 'made') return joinTap(parts, sandboxId, tap, signal);
+  // The daemon before this one may have had other rules, or another configuration. What cannot be loaded leaves those that are there.
+  await loadFilter(parts, { ...record, added: record.added }, tap, signal).catch((error: unknown) => {
+    log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
+  });
   const helper = await dhcp.find(sandboxId, record.dhcp);
   if (!helper) {
     log.warn({ sandboxId }, 'DHCP server was gone, starting another');

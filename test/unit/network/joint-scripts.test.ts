@@ -100,7 +100,7 @@ it('the tap, and the next VM’s', () => {
     ['vmlet-0123', 'vmlet-01231'].map((name) => `tuntap add dev ${name} mode tap user 100001 vnet_hdr multi_queue\n`).join(''),
   );
   expect(rejoinScript({ index: 2, link: stateOf('bridge'), tap: 'vmlet-0124' })).toBe(
-    'link set dev vmlet-0124 mtu 1400 master vmlet2 up\n',
+    `${['mtu 1400', 'master vmlet2', 'type bridge_slave learning off', 'up'].map((words) => `link set dev vmlet-0124 ${words}`).join('\n')}\n`,
   );
 });
 
