@@ -59,12 +59,15 @@ ln -s /run/seed "$root/var/www/seed"
 : >"$root/etc/resolv.conf"
 printf 'ID=tiny\nNAME="Tiny guest"\nVERSION_ID="%s"\n' "$version" >"$root/etc/os-release"
 busybox_into "$root/bin"
-install -m 755 "$unpacked/usr/sbin/qemu-ga" "$root/bin/qemu-ga"
+install -m 755 "$unpacked/usr/sbin/qemu-ga" "$unpacked/usr/bin/nc.openbsd" "$root/bin/"
 loader=lib64/ld-linux-x86-64.so.2 libraries=lib/x86_64-linux-gnu
 cp -L "$unpacked/$loader" "$root/$loader"
 mkdir -p "$root/$libraries"
-"$unpacked/$libraries/ld-linux-x86-64.so.2" --library-path "$unpacked/$libraries" --list "$root/bin/qemu-ga" |
-  awk -v from="$unpacked" 'index($3, from) == 1 { print $3 }' | while read -r library; do cp -L "$library" "$root/$libraries/"; done
+for program in qemu-ga nc.openbsd; do
+  "$unpacked/$libraries/ld-linux-x86-64.so.2" --library-path "$unpacked/$libraries" --list "$root/bin/$program"
+done | awk -v from="$unpacked" 'index($3, from) == 1 { print $3 }' | sort -u | while read -r library; do
+  cp -L "$library" "$root/$libraries/"
+done
 
 # In MiB: the partition table, the boot loader's FAT partition, the root partition.
 step "disk"

@@ -11,8 +11,8 @@ if [ -z "$(kernel)" ]; then
   apt-get update -q >/dev/null
 fi
 
-# The agent and the libraries that it and they depend on. apt prints a package, then its dependencies, indented.
-agent=$(apt-cache depends --recurse --important qemu-guest-agent | awk '
+# The agent, a netcat that knows UDP, and the libraries that they depend on. apt prints a package, then its dependencies, indented.
+programs=$(apt-cache depends --recurse --important qemu-guest-agent netcat-openbsd | awk '
   /^[a-z]/ { from = $1 }
   /Depends: [a-z]/ { edges[from] = edges[from] " " $2 }
   function take(name,   i, n, next_names) {
@@ -22,8 +22,8 @@ agent=$(apt-cache depends --recurse --important qemu-guest-agent | awk '
     n = split(edges[name], next_names, " ")
     for (i = 1; i <= n; i++) if (next_names[i] ~ /^(lib|zlib)/) take(next_names[i])
   }
-  END { take("qemu-guest-agent") }')
+  END { take("qemu-guest-agent"); take("netcat-openbsd") }')
 
 # shellcheck disable=SC2046,SC2086 # the lists are split on purpose
-apt-cache policy $(kernel) $agent | awk '/^[a-z]/ { name = $1; sub(/:$/, "", name) } /^  Candidate:/ { print "deb", name, $2 }' | sort
+apt-cache policy $(kernel) $programs | awk '/^[a-z]/ { name = $1; sub(/:$/, "", name) } /^  Candidate:/ { print "deb", name, $2 }' | sort
 dpkg-query -W -f 'host ${Package} ${Version}\n' busybox-static syslinux syslinux-common | sort
