@@ -7,6 +7,7 @@ import { runProgram } from '../../src/lib/run-program.ts';
 import { deletePod, runPod, type RunningPod } from '../kubelet/kubelet.ts';
 import { waitFor } from '../lib/wait.ts';
 import { addPlugin, getFromPod, startNode, type TestNode } from '../node/node.ts';
+import { makeOtherMachine, type OtherMachine } from '../node/other-machine.ts';
 import { leasedAddresses } from '../node/pod-network.ts';
 import { bootImage, bootImages, requireClean, untilLogged, vmPod } from './guests.ts';
 
@@ -23,10 +24,10 @@ for (let i = 0; i < +count; i++) s.send(Buffer.alloc(+bytes), 9, ip, () => { if 
 describe('a VM pod with a host port and a bandwidth', () => {
   const [hostPort, bits, outside] = [8080, 1_000_000, '198.51.100'] as const;
   let node: TestNode;
+  let machine: OtherMachine;
   let running: RunningPod;
   const inside = async (...argv: readonly string[]): Promise<string> =>
     (await runProgram('nsenter', [`--net=${node.network.netnsPath}`, ...argv], { signal: signal() })).stdout;
-  const elsewhere = (): string => join(node.dir, 'outside');
 
   beforeAll(async () => {
     const capable = (capability: string, type: string): object => ({ type, capabilities: { [capability]: true } });
@@ -37,15 +38,9 @@ describe('a VM pod with a host port and a bandwidth', () => {
         plugins: [...conflist.plugins, { ...capable('portMappings', 'portmap') }, { ...capable('bandwidth', 'bandwidth') }],
       }),
     });
-    // Another machine, on a link of its own to the node.
-    writeFileSync(elsewhere(), '');
-    await runProgram('unshare', [`--net=${elsewhere()}`, 'ip', 'link', 'set', 'dev', 'lo', 'up'], { signal: signal() });
-    await inside('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'm0', 'netns', elsewhere());
-    for (const own of ['1', '3']) await inside('ip', 'address', 'add', `${outside}.${own}/24`, 'dev', 'uplink');
-    await inside('ip', 'link', 'set', 'dev', 'uplink', 'up');
-    const there = ['nsenter', `--net=${elsewhere()}`, 'ip'];
-    await inside(...there, 'address', 'add', `${outside}.2/24`, 'dev', 'm0');
-    await inside(...there, 'link', 'set', 'dev', 'm0', 'up');
+    machine = await makeOtherMachine(node.network, node.dir);
+    await machine.link({ name: 'uplink', address: `${outside}.1/24` }, { name: 'm0', address: `${outside}.2/24` });
+    await inside('ip', 'address', 'add', `${outside}.3/24`, 'dev', 'uplink');
     const annotations = { 'kubernetes.io/ingress-bandwidth': '1M', 'kubernetes.io/egress-bandwidth': '2M' };
     const ports = [
       { containerPort: 80, hostPort },
@@ -56,22 +51,19 @@ describe('a VM pod with a host port and a bandwidth', () => {
     await untilLogged(running.containers[0]?.logPath ?? '', /login:/, 120_000);
   });
   afterAll(async () => {
-    await runProgram('umount', ['--lazy', elsewhere()], { signal: signal() });
-    await node.stop();
+    await machine?.[Symbol.asyncDispose]();
+    await node?.stop();
   });
 
   it('is reached through the node from another machine', async () => {
     const url = `http://${outside}.1:${hostPort}/`;
-    const answer = await waitFor(async () => getFromPod({ ...node.network, netnsPath: elsewhere() }, url), {
-      timeoutMs: 30_000,
-      what: `answer of ${url}`,
-    });
+    const answer = await waitFor(async () => getFromPod(machine, url), { timeoutMs: 30_000, what: `answer of ${url}` });
     expect(answer).toEqual({ status: 200, text: 'web\n' });
   });
 
   it('is reached at one address of the node alone, where the port says so', async () => {
     const get = async (address: string): Promise<string> =>
-      getFromPod({ ...node.network, netnsPath: elsewhere() }, `http://${address}:${hostPort + 1}/`, 30_000).then(
+      getFromPod(machine, `http://${address}:${hostPort + 1}/`, 30_000).then(
         ({ text }) => text,
         () => 'refused',
       );
@@ -99,7 +91,7 @@ describe('a VM pod with a host port and a bandwidth', () => {
   it('leaves no rule, link or lease behind', async () => {
     expect(await inside('iptables-save')).toContain(`--dport ${hostPort}`);
     await deletePod(node.kubelet, running);
-    await inside('ip', 'link', 'del', 'dev', 'uplink');
+    await machine[Symbol.asyncDispose]();
     const rules = (await inside('iptables-save')).split('\n').filter((line) => line.startsWith('-A') && !line.includes('CNI-HOSTPORT-'));
     expect(rules).toEqual([]);
     expect(await leasedAddresses(node.network)).toEqual([]);

@@ -98,8 +98,13 @@ export interface WebAnswer {
   readonly text: string;
 }
 
-/** GET from the node's side of the pod network. Throws when there is no answer within `timeoutMs`. */
-export async function getFromPod({ netnsPath }: PodNetwork, url: string, timeoutMs = 5_000, signal?: AbortSignal): Promise<WebAnswer> {
+/** GET from a network namespace: the node's side of the pod network, or another machine. Throws when there is no answer within `timeoutMs`. */
+export async function getFromPod(
+  { netnsPath }: Pick<PodNetwork, 'netnsPath'>,
+  url: string,
+  timeoutMs = 5_000,
+  signal?: AbortSignal,
+): Promise<WebAnswer> {
   const curl = ['curl', '--silent', '--show-error', '--max-time', String(timeoutMs / 1_000), '--write-out', '\n%{http_code}', url];
   const { stdout } = await runProgram('nsenter', [`--net=${netnsPath}`, ...curl], {
     signal: signal ?? AbortSignal.timeout(timeoutMs + 5_000),
