@@ -1,19 +1,24 @@
 import { eventLoop } from './event-loop.ts';
 import type { Figure } from './figure.ts';
 import { leaks } from './leaks.ts';
+import { netTcp } from './net-tcp.ts';
 import { overlay } from './overlay.ts';
 import { pulls } from './pulls/pulls.ts';
 import { pullFlaky, pullStorm } from './pulls/trouble.ts';
+import { sandbox, sandboxTen } from './sandbox.ts';
 import { scale } from './scale.ts';
 import { startOverhead } from './start-overhead.ts';
 
 /** Benchmarks by name, in the order in which they run. Each answers its figures and leaves the machine as it found it. */
 const benchmarks: ReadonlyMap<string, (signal: AbortSignal) => Promise<readonly Figure[]>> = new Map([
   ['start-overhead', startOverhead],
+  ['sandbox', sandbox],
+  ['sandbox-10', sandboxTen],
   ['overlay', overlay],
   ['pulls', pulls],
   ['pull-storm', pullStorm],
   ['pull-flaky', pullFlaky],
+  ['net-tcp', netTcp],
   ['event-loop', eventLoop],
   ['scale', scale],
   ['leaks', leaks],

@@ -2,31 +2,44 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmdirSync } from 'node:fs';
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { makeCleanupStack } from '../../src/lib/cleanup-stack.ts';
+import { makeCleanupStack, type CleanupFailure } from '../../src/lib/cleanup-stack.ts';
 import { messageOf } from '../../src/lib/errno.ts';
 import { runProgram, tryProgram } from '../../src/lib/run-program.ts';
 import type { TestNode } from '../node/node.ts';
-import { timed } from './vm-starts.ts';
+import { addPod, netnsPathOf, removePod, type PodAddress } from './network-by-hand.ts';
 
 /**
  * What a node's operator would do by hand, with the programs that vmlet uses or those that do the same, one after the other. It does no
  * more than is needed: no packet filter, no records, nothing to come back to after a crash.
  */
 export interface ByHand {
-  /** Starts a VM in a pod's network, answers how long that took in milliseconds, and takes it down again. */
-  readonly start: (index: number, signal: AbortSignal) => Promise<number>;
+  /** Starts a VM in a pod's network. Calls with different indexes do not disturb each other. */
+  readonly start: (index: number, signal: AbortSignal) => Promise<VmByHand>;
+}
+
+/** A VM that runs until it is disposed; nothing is left of it then. */
+export interface VmByHand extends AsyncDisposable {
+  /** The domain's name. */
+  readonly name: string;
+  readonly ip: string;
+  /** How long its start took, milliseconds. */
+  readonly startMs: number;
+}
+
+/** The VM that is to be made again by hand. */
+export interface Sample {
+  /** A domain of vmlet's; names, paths and addresses in it are replaced. */
+  readonly xml: string;
+  /** The disk that it boots. */
+  readonly base: string;
+  readonly baseFormat: 'raw' | 'qcow2';
 }
 
 const uid = 1_499_900_000;
 
-/** `xml` is a domain of vmlet's; names, paths and addresses in it are replaced. `base` is the disk that it boots. */
-export async function makeByHand(node: TestNode, sample: { readonly xml: string; readonly base: string }): Promise<ByHand> {
+/** Makes VMs like `sample` beside those of a node, with its libvirtd and in its pod network. */
+export async function makeByHand(node: TestNode, sample: Sample): Promise<ByHand> {
   const gid = Number(/^kvm:[^:]*:([0-9]+)/m.exec(await readFile('/etc/group', 'utf8'))?.[1]);
-  const uri = `qemu+unix:///system?socket=${node.runtimeDir}/libvirt/libvirt-sock`;
-  const virsh = async (signal: AbortSignal, ...args: readonly string[]): Promise<unknown> =>
-    runProgram('virsh', ['-q', '-c', uri, ...args], { signal });
-
   return {
     start: async (index, signal) => {
       signal.throwIfAborted();
@@ -34,44 +47,55 @@ export async function makeByHand(node: TestNode, sample: { readonly xml: string;
       const undo = makeCleanupStack();
       const inside = async (input: string, ...argv: readonly [string, ...string[]]): Promise<unknown> =>
         runProgram('nsenter', [`--net=${vm.netnsPath}`, ...argv], { signal, ...(input === '' ? {} : { input }) });
+      const takeDown = async (): Promise<void> => reportFailures(`by hand, ${vm.name}`, await undo.unwind());
+      const began = performance.now();
       try {
-        return await timed(async () => {
-          undo.add('delete the network namespace', async (fresh) => deleteNetns(vm, fresh));
-          await runProgram('ip', ['netns', 'add', vm.netns], { signal });
-          undo.add('take the pod off its network', async (fresh) => removeFromNetwork(node, vm, fresh));
-          const address = await addToNetwork(node, vm, signal);
-          undo.add('remove the files', async () => rm(vm.dir, { recursive: true, force: true }));
-          await makeFiles(vm, sample.base, gid, signal);
-          undo.add('remove the tap', async (fresh) => tryProgram('ip', ['link', 'delete', 'dev', vm.tap], { signal: fresh })); // or it went with the namespace
-          await runProgram('ip', ['tuntap', 'add', 'dev', vm.tap, 'mode', 'tap', 'user', String(uid), 'vnet_hdr'], { signal });
-          undo.add('remove the cgroups', () => vm.cgroups.filter(existsSync).forEach((dir) => rmdirSync(dir)));
-          for (const dir of vm.cgroups) await mkdir(dir, { recursive: true });
-          await writeFile(join(vm.dir, 'domain.xml'), domainOf(sample.xml, vm, { gid, mac: address.mac }));
-          undo.add('destroy the VM', async (fresh) => existsSync(vm.qemuPidFile) && virsh(fresh, 'destroy', vm.name));
-          await virsh(signal, 'create', '--paused', join(vm.dir, 'domain.xml'));
-          const pid = readFileSync(vm.qemuPidFile, 'utf8').trim();
-          for (const dir of vm.cgroups) await writeFile(join(dir, 'cgroup.procs'), pid);
-          await runProgram('ip', ['link', 'set', 'dev', vm.tap, 'netns', vm.netnsPath], { signal });
-          await inside(bridgeBatch(vm), 'ip', '-batch', '-');
-          undo.add(
-            'end dnsmasq',
-            () => existsSync(vm.dnsmasqPidFile) && process.kill(Number(readFileSync(vm.dnsmasqPidFile, 'utf8')), 'SIGTERM'),
-          );
-          await inside('', 'dnsmasq', ...dnsmasqArguments(vm, address));
-          await virsh(signal, 'resume', vm.name);
-        });
-      } finally {
-        for (const { description, error } of await undo.unwind())
-          process.stderr.write(`bench: by hand, ${vm.name}: could not ${description}: ${messageOf(error)}\n`);
+        undo.add('take the pod off its network', async (fresh) => removePod(node.network, vm.name, fresh));
+        const address = await addPod(node.network, vm.name, signal);
+        undo.add('remove the files', async () => rm(vm.dir, { recursive: true, force: true }));
+        await makeFiles(vm, sample, gid, signal);
+        undo.add('remove the tap', async (fresh) => tryProgram('ip', ['link', 'delete', 'dev', vm.tap], { signal: fresh })); // or it went with the namespace
+        await runProgram('ip', ['tuntap', 'add', 'dev', vm.tap, 'mode', 'tap', 'user', String(uid), ...tapFlags(sample.xml)], { signal });
+        undo.add('remove the cgroups', () => vm.cgroups.filter(existsSync).forEach((dir) => rmdirSync(dir)));
+        for (const dir of vm.cgroups) await mkdir(dir, { recursive: true });
+        await writeFile(join(vm.dir, 'domain.xml'), domainOf(sample.xml, vm, { gid, mac: address.mac }));
+        undo.add('destroy the VM', async (fresh) => existsSync(vm.qemuPidFile) && virsh(node, fresh, 'destroy', vm.name));
+        await virsh(node, signal, 'create', '--paused', join(vm.dir, 'domain.xml'));
+        const pid = readFileSync(vm.qemuPidFile, 'utf8').trim();
+        for (const dir of vm.cgroups) await writeFile(join(dir, 'cgroup.procs'), pid);
+        await runProgram('ip', ['link', 'set', 'dev', vm.tap, 'netns', vm.netnsPath], { signal });
+        await inside(bridgeBatch(vm), 'ip', '-batch', '-');
+        undo.add(
+          'end dnsmasq',
+          () => existsSync(vm.dnsmasqPidFile) && process.kill(Number(readFileSync(vm.dnsmasqPidFile, 'utf8')), 'SIGTERM'),
+        );
+        await inside('', 'dnsmasq', ...dnsmasqArguments(vm, address));
+        await virsh(node, signal, 'resume', vm.name);
+        const startMs = performance.now() - began;
+        return { name: vm.name, ip: address.cidr.replace(/\/.*/, ''), startMs, [Symbol.asyncDispose]: takeDown };
+      } catch (error) {
+        await takeDown();
+        throw error;
       }
     },
   };
 }
 
+/** What `virsh` prints, asked of the node's libvirtd. */
+export async function virsh(node: TestNode, signal: AbortSignal, ...args: readonly string[]): Promise<string> {
+  const uri = `qemu+unix:///system?socket=${node.runtimeDir}/libvirt/libvirt-sock`;
+  const { stdout } = await runProgram('virsh', ['-q', '-c', uri, ...args], { signal });
+  return stdout;
+}
+
+/** Tells on stderr what could not be undone. */
+export function reportFailures(whose: string, failures: readonly CleanupFailure[]): void {
+  for (const { description, error } of failures) process.stderr.write(`bench: ${whose}: could not ${description}: ${messageOf(error)}\n`);
+}
+
 interface HandMadeVm {
   readonly name: string;
   readonly dir: string;
-  readonly netns: string;
   readonly netnsPath: string;
   readonly tap: string;
   readonly qemuPidFile: string;
@@ -91,8 +115,7 @@ function describeVm(node: TestNode, index: number): HandMadeVm {
   return {
     name,
     dir,
-    netns: name,
-    netnsPath: `/run/netns/${name}`,
+    netnsPath: netnsPathOf(name),
     tap: `bh${process.pid}-${index}`,
     qemuPidFile: join(node.runtimeDir, 'libvirt', 'qemu', `${name}.pid`),
     dnsmasqPidFile: join(dir, 'dnsmasq.pid'),
@@ -100,54 +123,13 @@ function describeVm(node: TestNode, index: number): HandMadeVm {
   };
 }
 
-const cniResult = z.object({
-  interfaces: z.array(z.object({ name: z.string(), mac: z.string(), sandbox: z.string().optional() })),
-  ips: z.array(z.object({ address: z.string(), gateway: z.string().optional() })),
-});
-
-interface Address {
-  readonly mac: string;
-  readonly cidr: string;
-  readonly gateway: string;
-}
-
-async function addToNetwork(node: TestNode, vm: HandMadeVm, signal: AbortSignal): Promise<Address> {
-  let result: unknown;
-  for (const plugin of node.network.conflist.plugins) result = JSON.parse(await cni(node, vm, { command: 'ADD', plugin, result }, signal));
-  const { interfaces, ips } = cniResult.parse(result);
-  const own = interfaces.find(({ sandbox }) => sandbox === vm.netnsPath);
-  return { mac: own?.mac ?? '', cidr: ips[0]?.address ?? '', gateway: ips[0]?.gateway ?? '' };
-}
-
-interface PluginCall {
-  readonly command: 'ADD' | 'DEL';
-  readonly plugin: Readonly<Record<string, unknown>>;
-  readonly result?: unknown;
-}
-
-async function cni(node: TestNode, vm: HandMadeVm, call: PluginCall, signal: AbortSignal): Promise<string> {
-  const { binDir, conflist } = node.network;
-  const { cniVersion, name } = conflist;
-  const env = {
-    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-    CNI_COMMAND: call.command,
-    CNI_CONTAINERID: vm.name,
-    CNI_NETNS: vm.netnsPath,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: binDir,
-  };
-  const input = JSON.stringify({ cniVersion, name, ...call.plugin, ...(call.result === undefined ? {} : { prevResult: call.result }) });
-  const { stdout } = await runProgram(join(binDir, String(call.plugin['type'])), [], { signal, env, input });
-  return stdout;
-}
-
-async function makeFiles(vm: HandMadeVm, base: string, gid: number, signal: AbortSignal): Promise<void> {
+async function makeFiles(vm: HandMadeVm, { base, baseFormat }: Sample, gid: number, signal: AbortSignal): Promise<void> {
   const at = (file: string): string => join(vm.dir, file);
   await mkdir(at('seed'), { recursive: true, mode: 0o711 });
   await chmod(vm.dir, 0o711);
   await writeFile(at('seed/meta-data'), JSON.stringify({ 'instance-id': vm.name, 'local-hostname': 'vm' }));
   await writeFile(at('seed/user-data'), '#cloud-config\n{}\n');
-  await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', base, '-F', 'raw', at('root.qcow2')], { signal });
+  await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', base, '-F', baseFormat, at('root.qcow2')], { signal });
   await runProgram('genisoimage', ['-quiet', '-volid', 'cidata', '-rock', '-output', at('seed.iso'), at('seed')], { signal });
   for (const file of ['root.qcow2', 'seed.iso']) await chown(at(file), uid, gid);
 }
@@ -163,6 +145,11 @@ function domainOf(xml: string, vm: HandMadeVm, own: { readonly gid: number; read
     .replaceAll(/'[^']*\/vms\/[0-9a-f]{12}\//g, `'${vm.dir}/`);
 }
 
+/** As the VM opens its tap. */
+function tapFlags(xml: string): readonly string[] {
+  return /<driver [^>]*queues='/.test(xml) ? ['vnet_hdr', 'multi_queue'] : ['vnet_hdr'];
+}
+
 function bridgeBatch(vm: HandMadeVm): string {
   return [
     'link add name br0 type bridge stp_state 0 forward_delay 0',
@@ -176,7 +163,7 @@ function bridgeBatch(vm: HandMadeVm): string {
   ].join('\n');
 }
 
-function dnsmasqArguments(vm: HandMadeVm, { mac, cidr, gateway }: Address): readonly string[] {
+function dnsmasqArguments(vm: HandMadeVm, { mac, cidr, gateway }: PodAddress): readonly string[] {
   const [address = ''] = cidr.split('/');
   const network = address.replace(/[0-9]+$/, '0');
   return [
@@ -194,12 +181,4 @@ function dnsmasqArguments(vm: HandMadeVm, { mac, cidr, gateway }: Address): read
     `--dhcp-host=${mac},${address},infinite`,
     `--dhcp-option=option:router,${gateway}`,
   ];
-}
-
-async function removeFromNetwork(node: TestNode, vm: HandMadeVm, signal: AbortSignal): Promise<void> {
-  for (const plugin of node.network.conflist.plugins.toReversed()) await cni(node, vm, { command: 'DEL', plugin }, signal);
-}
-
-async function deleteNetns(vm: HandMadeVm, signal: AbortSignal): Promise<void> {
-  if (existsSync(vm.netnsPath)) await runProgram('ip', ['netns', 'delete', vm.netns], { signal });
 }

@@ -1,22 +1,19 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { removeAllPods, runPod } from '../kubelet/kubelet.ts';
 import { scrape } from '../node/metrics.ts';
 import { startNode, type TestNode } from '../node/node.ts';
-import { nodeOptions, residentBytes } from '../scale/node.ts';
+import { residentBytes } from '../scale/node.ts';
 import { absoluteFigure, type Figure } from './figure.ts';
-import { pullImage } from './vm-starts.ts';
+import { builtDaemon, pullImage } from './vm-starts.ts';
 
 const vms = 20;
 const settleMs = 10_000;
 /** What the daemon may be late beyond a process that does nothing, milliseconds. */
 const allowanceMs = 20;
-const built = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 
 /**
  * How late the daemon's event loop is while 20 VMs are made at once, against a process beside it that does nothing; and the daemon's memory
@@ -24,8 +21,7 @@ const built = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
  */
 export async function eventLoop(signal: AbortSignal): Promise<readonly Figure[]> {
   using boot = bootImages('halt');
-  const program = existsSync(built) ? { daemon: { program: built, env: () => ({ NODE_OPTIONS: nodeOptions }) } } : {};
-  await using node = await startNode({ images: boot.images, signal, ...program });
+  await using node = await startNode({ images: boot.images, signal, ...builtDaemon() });
   await pullImage(node, bootImage('halt'), signal);
   await delay(settleMs, undefined, { signal });
   const idle = residentBytes(node.daemonPid()) / 2 ** 20;

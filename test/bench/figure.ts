@@ -1,4 +1,4 @@
-/** One result of a benchmark, printed as one JSON line. Ratios have no unit; times are milliseconds. */
+/** One result of a benchmark, printed as one JSON line. Ratios have no unit; times are milliseconds, throughputs MiB/s. */
 export interface Figure {
   readonly bench: string;
   readonly metric: string;
@@ -6,6 +6,8 @@ export interface Figure {
   readonly unit: string;
   /** What `value` must not exceed. */
   readonly bar?: number;
+  /** What `value` must reach. */
+  readonly floor?: number;
   readonly pass?: boolean;
   readonly p50?: number;
   readonly p99?: number;
@@ -27,7 +29,7 @@ export function percentile(samples: readonly number[], fraction: number): number
 
 /** How `samples` compare with `baseline` in the same run: the p50s decide. Both in milliseconds. */
 export function ratioFigure(
-  what: { readonly bench: string; readonly metric: string; readonly bar: number; readonly load: number },
+  what: { readonly bench: string; readonly metric: string; readonly bar?: number; readonly load: number },
   samples: readonly number[],
   baseline: readonly number[],
 ): Figure {
@@ -39,12 +41,59 @@ export function ratioFigure(
     metric: what.metric,
     value,
     unit: 'ratio',
-    bar: what.bar,
-    pass: value <= what.bar,
+    ...judged(value, what.bar),
     p50: rounded(p50, 1),
     p99: rounded(percentile(samples, 0.99), 1),
     n: samples.length,
     baseline: rounded(against, 1),
+    load: rounded(what.load, 2),
+  };
+}
+
+/** By how much the p50 of `samples` is above that of `baseline`, in milliseconds. */
+export function excessFigure(
+  what: { readonly bench: string; readonly metric: string; readonly bar: number; readonly load: number },
+  samples: readonly number[],
+  baseline: readonly number[],
+): Figure {
+  const p50 = percentile(samples, 0.5);
+  const against = percentile(baseline, 0.5);
+  const value = rounded(p50 - against, 1);
+  return {
+    bench: what.bench,
+    metric: what.metric,
+    value,
+    unit: 'ms',
+    ...judged(value, what.bar),
+    p50: rounded(p50, 1),
+    p99: rounded(percentile(samples, 0.99), 1),
+    n: samples.length,
+    baseline: rounded(against, 1),
+    load: rounded(what.load, 2),
+  };
+}
+
+/**
+ * How a throughput compares with that of `baseline` in the same round: the p50 of the rounds' ratios, so that a load that comes and goes
+ * weighs on both. All in MiB/s, one sample a round.
+ */
+export function throughputFigure(
+  what: { readonly bench: string; readonly metric: string; readonly floor: number; readonly load: number },
+  samples: readonly number[],
+  baseline: readonly number[],
+): Figure {
+  const ratios = samples.map((sample, round) => sample / (baseline[round] ?? Number.NaN));
+  const value = rounded(percentile(ratios, 0.5), 3);
+  return {
+    bench: what.bench,
+    metric: what.metric,
+    value,
+    unit: 'ratio',
+    floor: what.floor,
+    pass: value >= what.floor,
+    p50: rounded(percentile(samples, 0.5), 1),
+    n: samples.length,
+    baseline: rounded(percentile(baseline, 0.5), 1),
     load: rounded(what.load, 2),
   };
 }
@@ -60,11 +109,15 @@ export function absoluteFigure(
     metric: what.metric,
     value,
     unit: what.unit,
-    ...(what.bar === undefined ? {} : { bar: what.bar, pass: value <= what.bar }),
+    ...judged(value, what.bar),
     ...(samples.length > 1 ? { p50: value, p99: rounded(percentile(samples, 0.99), 3) } : {}),
     n: samples.length,
     load: rounded(what.load, 2),
   };
+}
+
+function judged(value: number, bar: number | undefined): Pick<Figure, 'bar' | 'pass'> {
+  return bar === undefined ? {} : { bar, pass: value <= bar };
 }
 
 function rounded(value: number, digits: number): number {

@@ -1,7 +1,8 @@
 import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuTime } from '../lib/cpu-time.ts';
 import type { CriClient } from '../lib/cri-client.ts';
-import { cpuMs, makeTemplate, residentBytes, startScaleNode, type ScaleNode } from '../scale/node.ts';
+import { makeTemplate, residentBytes, startScaleNode, type ScaleNode } from '../scale/node.ts';
 import { hasContainerd, startContainerd } from './containerd.ts';
 import { absoluteFigure, ratioFigure, type Figure } from './figure.ts';
 import { timed } from './vm-starts.ts';
@@ -34,9 +35,9 @@ export async function scale(signal: AbortSignal): Promise<readonly Figure[]> {
   const containerd = hasContainerd() ? await againstContainerd(few, signal) : [];
   await pollOften(few.client); // until the heap has found its size
   const before = residentBytes(few.pid);
-  const cpuBefore = await cpuMs(few.pid);
+  const cpuBefore = cpuTime(few.pid).own;
   await pollOften(few.client);
-  const cpuAfter = await cpuMs(few.pid);
+  const cpuAfter = cpuTime(few.pid).own;
   const slope = (residentBytes(few.pid) - before) / mebibyte;
   return [
     ...containerd,

@@ -1,9 +1,8 @@
 import { loadavg } from 'node:os';
 import { domainNameOf } from '../../src/model/container.ts';
-import { runProgram } from '../../src/lib/run-program.ts';
 import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { startNode, type TestNode } from '../node/node.ts';
-import { makeByHand } from './by-hand.ts';
+import { makeByHand, virsh, type ByHand } from './by-hand.ts';
 import { ratioFigure, type Figure } from './figure.ts';
 import { createVm, makeFiles, pullImage, removeSandbox, runSandbox, timed } from './vm-starts.ts';
 
@@ -20,12 +19,12 @@ export async function startOverhead(signal: AbortSignal): Promise<readonly Figur
   const imageId = await pullImage(node, bootImage('halt'), signal);
   const [image] = boot.images;
   const base = image && 'file' in image ? image.file : '';
-  const byHand = await makeByHand(node, { xml: await sampleXml(node, imageId, signal), base });
+  const byHand = await makeByHand(node, { xml: await sampleXml(node, imageId, signal), base, baseFormat: 'raw' });
   const vmlet: number[] = [];
   const hand: number[] = [];
   for (let round = -warmUps; round < pairs; round += 1) {
     const one = async (): Promise<number> => startByVmlet(node, imageId, signal);
-    const other = async (): Promise<number> => byHand.start(round + warmUps, signal);
+    const other = async (): Promise<number> => startByHand(byHand, round + warmUps, signal);
     const [a, b] = round % 2 === 0 ? [await one(), await other()] : swapped(await other(), await one());
     if (round < 0) continue;
     vmlet.push(a);
@@ -53,16 +52,20 @@ async function startByVmlet(node: TestNode, imageId: string, signal: AbortSignal
   return ms;
 }
 
+async function startByHand(byHand: ByHand, index: number, signal: AbortSignal): Promise<number> {
+  await using vm = await byHand.start(index, signal);
+  return vm.startMs;
+}
+
 /** The XML of a VM as vmlet defines it. */
 async function sampleXml(node: TestNode, imageId: string, signal: AbortSignal): Promise<string> {
   const pod = vmPod({ image: bootImage('halt') });
   await makeFiles(node, pod);
   const sandboxId = await runSandbox(node, pod, signal);
   const containerId = await createVm(node, pod, { sandboxId, imageId }, signal);
-  const uri = `qemu+unix:///system?socket=${node.runtimeDir}/libvirt/libvirt-sock`;
-  const { stdout } = await runProgram('virsh', ['-c', uri, 'dumpxml', '--inactive', domainNameOf(containerId)], { signal });
+  const xml = await virsh(node, signal, 'dumpxml', '--inactive', domainNameOf(containerId));
   await removeSandbox(node, sandboxId);
-  return stdout;
+  return xml;
 }
 
 function swapped<A, B>(a: A, b: B): [B, A] {

@@ -1,6 +1,16 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { containerConfig, sandboxConfig, type Pod } from '../kubelet/kubelet.ts';
 import { makeContainerFiles, makePodFiles } from '../kubelet/node-files.ts';
-import type { TestNode } from '../node/node.ts';
+import type { NodeOptions, TestNode } from '../node/node.ts';
+import { nodeOptions } from '../scale/node.ts';
+
+/** Options of a node whose daemon is what `npm run build` made, as it is installed; from its sources where there is none. */
+export function builtDaemon(): Pick<NodeOptions, 'daemon'> {
+  return existsSync(built) ? { daemon: { program: built, env: () => ({ NODE_OPTIONS: nodeOptions }) } } : {};
+}
+
+const built = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 
 /** Makes an image present and answers its id. */
 export async function pullImage(node: TestNode, image: string, signal: AbortSignal): Promise<string> {
@@ -50,4 +60,26 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;
+}
+
+/** What two sides measured, one sample a round each, in the same order. */
+export interface Samples<T> {
+  readonly one: readonly T[];
+  readonly other: readonly T[];
+}
+
+/** Measures two sides in turn; each is the first in every other round. What is measured in the warm-up rounds is thrown away. */
+export async function interleaved<T>(
+  { warmUps, rounds }: { readonly warmUps: number; readonly rounds: number },
+  one: () => Promise<T>,
+  other: () => Promise<T>,
+): Promise<Samples<T>> {
+  const samples = { one: [] as T[], other: [] as T[] };
+  for (let round = -warmUps; round < rounds; round += 1) {
+    for (const side of round % 2 === 0 ? (['one', 'other'] as const) : (['other', 'one'] as const)) {
+      const sample = await (side === 'one' ? one : other)();
+      if (round >= 0) samples[side].push(sample);
+    }
+  }
+  return samples;
 }

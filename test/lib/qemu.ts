@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { cpuTime } from './cpu-time.ts';
 import { tempDir } from './temp.ts';
 import { waitFor } from './wait.ts';
 
@@ -54,7 +54,7 @@ export async function startQemu(args: readonly string[]): Promise<Qemu> {
 
   return {
     console: () => output,
-    cpuMs: () => cpuMsOf(child.pid ?? 0),
+    cpuMs: () => cpuTime(child.pid ?? 0).own,
     waitForText: async (text, timeoutMs) => {
       const shown = (): boolean => (typeof text === 'string' ? output.includes(text) : text.test(output));
       await waitFor(
@@ -112,10 +112,4 @@ async function connect(path: string): Promise<Socket> {
   const socket = createConnection(path);
   await once(socket, 'connect');
   return socket;
-}
-
-function cpuMsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10; // utime and stime (proc(5)), in ticks of 1/100 s
 }

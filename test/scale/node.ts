@@ -9,6 +9,7 @@ import { makeLibvirtClient, type LibvirtClient } from '../../src/libvirt/libvirt
 import { dhcpMark } from '../../src/network/dhcp-arguments.ts';
 import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { runPod } from '../kubelet/kubelet.ts';
+import { cpuTime } from '../lib/cpu-time.ts';
 import { makeCriClient, type CriClient } from '../lib/cri-client.ts';
 import { startLibvirtd, type PrivateLibvirtd } from '../lib/libvirtd.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -114,7 +115,7 @@ export async function startScaleNode(template: Template, count: number, signal: 
   const client = makeCriClient(socket);
   undo.defer(() => client.close());
   await waitFor(async () => answers(daemon, client), { timeoutMs: 120_000, what: 'the daemon to serve', everyMs: 20 });
-  const startCpuMs = await cpuMs(daemon.pid);
+  const startCpuMs = cpuTime(daemon.pid).own;
   const ends = undo.move();
   return { client, pid: daemon.pid, startCpuMs, [Symbol.asyncDispose]: async () => ends.disposeAsync() };
 }
@@ -128,14 +129,6 @@ async function answers(daemon: DaemonProcess, client: CriClient): Promise<boolea
   if (daemon.hasEnded()) throw new Error(`the daemon ended: ${await daemon.ended}`);
   await client.runtime.version({}, { timeoutMs: 2_000 });
   return true;
-}
-
-/** CPU time of a process, user and system, milliseconds. */
-export async function cpuMs(pid: number): Promise<number> {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1'); // first of all: the process works on
-  const { stdout } = await runProgram('getconf', ['CLK_TCK'], { signal: AbortSignal.timeout(5_000) });
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000) / Number(stdout);
 }
 
 /** The test driver forgets its domains with its last connection: the one that is answered keeps them. */

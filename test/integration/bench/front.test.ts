@@ -9,6 +9,6 @@ it('a benchmark that there is not is refused with the names of those that there 
   const { exitCode, stdout, stderr } = await tryProgram(process.execPath, [front, 'overlay', 'nope', 'neither'], { signal });
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
   expect(stderr).toBe(
-    'bench: no benchmark nope, neither; there are: start-overhead, overlay, pulls, pull-storm, pull-flaky, event-loop, scale, leaks\n',
+    'bench: no benchmark nope, neither; there are: start-overhead, sandbox, sandbox-10, overlay, pulls, pull-storm, pull-flaky, net-tcp, event-loop, scale, leaks\n',
   );
 });

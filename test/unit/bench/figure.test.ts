@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { percentile, ratioFigure } from '../../bench/figure.ts';
+import { excessFigure, percentile, ratioFigure, throughputFigure } from '../../bench/figure.ts';
 
 describe('percentile', () => {
   it('is the nearest rank, whatever the order', () => {
@@ -28,5 +28,35 @@ describe('ratioFigure', () => {
       load: 0.12,
     });
     expect(ratioFigure(what, hundred, [10])).toMatchObject({ value: 5, pass: false, p50: 50, p99: 99, n: 100 });
+  });
+
+  it('passes no judgement without a bar', () => {
+    const figure = ratioFigure({ bench: 'b', metric: 'm', load: 0 }, [3], [2]);
+    expect(Object.keys(figure)).not.toEqual(expect.arrayContaining(['pass']));
+    expect(figure.value).toBe(1.5);
+  });
+});
+
+describe('excessFigure', () => {
+  it('is what the p50 has above the baseline’s', () => {
+    const what = { bench: 'b', metric: 'm', bar: 60, load: 0 };
+    expect(excessFigure(what, [80, 90, 500], [30, 30, 0])).toMatchObject({
+      value: 60,
+      unit: 'ms',
+      bar: 60,
+      pass: true,
+      p50: 90,
+      baseline: 30,
+    });
+    expect(excessFigure(what, [90.1], [30])).toMatchObject({ value: 60.1, pass: false });
+  });
+});
+
+describe('throughputFigure', () => {
+  it('compares each round with itself, so that a machine that slows down counts for nothing', () => {
+    const what = { bench: 'b', metric: 'm', floor: 0.95, load: 0 };
+    const figure = throughputFigure(what, [95, 47.5, 9.5], [100, 50, 10]);
+    expect(figure).toMatchObject({ value: 0.95, unit: 'ratio', floor: 0.95, pass: true, p50: 47.5, baseline: 50, n: 3 });
+    expect(throughputFigure(what, [94], [100])).toMatchObject({ value: 0.94, pass: false });
   });
 });
