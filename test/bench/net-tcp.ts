@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ensureTinyImage } from '../../images/tiny/image.ts';
+import { makeCgroups } from '../../src/cgroup/cgroup.ts';
 import { tryProgram } from '../../src/lib/run-program.ts';
 import { abandonOnAbort } from '../../src/lib/signals.ts';
 import { domainNameOf } from '../../src/model/container.ts';
@@ -15,6 +16,8 @@ import { makeByHand, virsh } from './by-hand.ts';
 import { ratioFigure, throughputFigure, type Figure } from './figure.ts';
 import { interleaved } from './vm-starts.ts';
 
+/** vCPUs, and queues of the interface. */
+const cpus = 2;
 const image = 'bench.example/tiny:1';
 const rounds = { warmUps: 2, rounds: 20 };
 const transferSeconds = 2;
@@ -25,18 +28,18 @@ const discardPort = 5_001;
 
 /**
  * TCP between a guest and the node's end of its pod network, both ways: through what vmlet has built in the pod's namespace, against the same
- * VM (disk, XML, vCPUs, queues) whose tap is bridged with the CNI's interface by hand, without any filter. One guest is idle while the
- * other is measured. The guests are emulated (TCG): what is compared is the way of the packets, at the speed that this leaves. Throughput
+ * VM (disk, XML, vCPUs, queues, cgroup and CPU quota) whose tap is bridged with the CNI's interface by hand, without any filter. One guest
+ * is idle while the other is measured. The guests are emulated (TCG): what is compared is the way of the packets, at the speed that this leaves. Throughput
  * is as uneven as the machine's load; the CPU time that QEMU needs for a MiB, the kernel's for its packets included, is less so.
  */
 export async function netTcp(signal: AbortSignal): Promise<readonly Figure[]> {
   const file = await ensureTinyImage((line) => process.stderr.write(`bench: ${line}\n`), signal);
-  // Two vCPUs that are emulated need more beside the guest's memory.
-  await using node = await startNode({ images: [{ name: image, file }], config: { vm: { overhead: '224Mi' } }, signal });
-  const running = await runPod(node.kubelet, vmPod({ image, memory: '480Mi', cpu: '2' }), { signal });
+  await using node = await startNode({ images: [{ name: image, file }], signal });
+  const running = await runPod(node.kubelet, vmPod({ image, memory: '480Mi', cpu: String(cpus) }), { signal });
   const vmlet = { name: domainNameOf(running.containers[0]?.id ?? ''), ip: running.ips[0] ?? '' };
   const xml = await virsh(node, signal, 'dumpxml', '--inactive', vmlet.name);
   await using hand = await (await makeByHand(node, { xml, base: file, baseFormat: 'qcow2' })).start(0, signal);
+  await limitAsVmlet(node, hand);
   await Promise.all([vmlet, hand].map(async (guest) => prepare(node, guest, signal)));
   await delay(settleMs, undefined, { signal });
   const figures: Figure[] = [];
@@ -67,6 +70,24 @@ const directions: readonly { readonly way: string; readonly curl: (guest: Guest)
   { way: 'node to guest', curl: ({ ip }) => ['--upload-file', '/dev/zero', '--header', 'Expect:', `http://${ip}:${discardPort}/`] },
 ];
 
+/**
+ * Gives the guest's QEMU a leaf as vmlet's VM has one: what its place in a tree of cgroups and its quota cost is not the network's. The node
+ * removes it with all of its cgroups.
+ */
+async function limitAsVmlet(node: TestNode, { name }: Guest): Promise<void> {
+  const cgroups = await makeCgroups({ driver: 'cgroupfs' });
+  const pid = qemuPid(node, name);
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
+  const vcpuTids = tasks.filter((tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').startsWith('CPU '));
+  const parent = `/${basename(node.dir)}/leaf-of-${name}`;
+  await cgroups.makeLeaf(parent, name, { cpuPeriodUs: 100_000, cpuQuotaUs: cpus * 100_000 });
+  await cgroups.addMembers(parent, name, { pids: [pid], vcpuTids });
+}
+
+function qemuPid(node: TestNode, domain: string): number {
+  return Number(readFileSync(join(node.runtimeDir, 'libvirt', 'qemu', `${domain}.pid`), 'utf8'));
+}
+
 /** Has the guest serve a file of zeros that takes no space, and throw away what it is sent. Its agent is asked, as soon as it answers. */
 async function prepare(node: TestNode, { name }: Guest, signal: AbortSignal): Promise<void> {
   const script = [
@@ -93,7 +114,7 @@ const costOf = ({ mebibytes, cpuMs }: Transfer): number => cpuMs / mebibytes;
 
 /** Transfers for a while. What does not begin (the guest does not listen again yet) is tried again. */
 async function transfer(node: TestNode, guest: Guest, curlOf: (guest: Guest) => readonly string[], signal: AbortSignal): Promise<Transfer> {
-  const pid = Number(readFileSync(join(node.runtimeDir, 'libvirt', 'qemu', `${guest.name}.pid`), 'utf8'));
+  const pid = qemuPid(node, guest.name);
   const numbers = ['%{size_download}', '%{size_upload}', '%{time_pretransfer}', '%{time_starttransfer}', '%{time_total}'];
   const curl = ['curl', '--silent', '--max-time', String(transferSeconds), '--write-out', numbers.join(' '), ...curlOf(guest)];
   const attempt = async (): Promise<Transfer | undefined> => {
