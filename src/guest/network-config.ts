@@ -9,7 +9,7 @@ export interface GuestNetwork {
 
 /**
  * cloud-init's network-config version 2 (its documentation, "Networking config Version 2"): static addresses of both families as CNI
- * gave them, found by MAC. Resolver options (`ndots`) have no place in that format. Router advertisements are refused: the pod's
+ * gave them, found by MAC; IPv4 by DHCP where that says more. Resolver options (`ndots`) have no place in that format. Router advertisements are refused: the pod's
  * network is CNI's answer and nothing else.
  */
 export function networkConfig({ interfaces, dns }: GuestNetwork): object {
@@ -20,7 +20,12 @@ export function networkConfig({ interfaces, dns }: GuestNetwork): object {
 }
 
 function ethernet(guest: GuestInterface, dns: DnsConfig): object {
-  const routes = guest.routes.flatMap((route) => told(route)).map((route) => routeEntry(route, guest));
+  const byDhcp = needsDhcp(guest);
+  const addresses = guest.addresses.map(({ cidr }) => cidr).filter((cidr) => !(byDhcp && isIpv4(cidr)));
+  const routes = guest.routes
+    .filter(({ destination }) => !(byDhcp && isIpv4(destination)))
+    .flatMap((route) => told(route))
+    .map((route) => routeEntry(route, guest));
   const search = dns.searches.map((domain) => domain.replace(/(?<=.)\.$/, ''));
   const nameservers = {
     ...(dns.servers.length > 0 ? { addresses: dns.servers } : {}),
@@ -30,13 +35,23 @@ function ethernet(guest: GuestInterface, dns: DnsConfig): object {
     match: { macaddress: guest.mac },
     'set-name': guest.name,
     mtu: guest.pathMtu ?? guest.mtu,
-    dhcp4: false,
+    dhcp4: byDhcp,
     dhcp6: false,
     'accept-ra': false,
-    addresses: guest.addresses.map(({ cidr }) => cidr),
+    addresses,
     ...(routes.length > 0 ? { routes } : {}),
     ...(Object.keys(nameservers).length > 0 ? { nameservers } : {}),
   };
+}
+
+/**
+ * True for an interface whose IPv4 routes are on the link, or lead over a gateway that is in no address's network (`169.254.1.1` for a
+ * /32). Of cloud-init's renderers netplan's and networkd's alone know `on-link`, and NetworkManager's stops at a route without a gateway
+ * (canonical/cloud-init pull request 4829), whereas every DHCP client knows such routes (RFC 3442). No server of ours reaches a device.
+ */
+function needsDhcp(guest: GuestInterface): boolean {
+  const isFar = ({ gateway }: InterfaceRoute): boolean => gateway === undefined || !isNear(guest, gateway);
+  return !guest.virtualFunction && guest.routes.some((route) => isIpv4(route.destination) && isFar(route));
 }
 
 /**
@@ -52,8 +67,15 @@ function told(route: InterfaceRoute): readonly InterfaceRoute[] {
 function routeEntry({ destination, gateway, metric }: InterfaceRoute, guest: GuestInterface): object {
   const preference = metric === undefined ? {} : { metric };
   if (gateway === undefined) return { to: destination, scope: 'link', ...preference };
-  const isNear = guest.addresses.some(({ cidr }) => contains(cidr, gateway));
-  return { to: destination, via: gateway, ...(isNear ? {} : { 'on-link': true }), ...preference };
+  return { to: destination, via: gateway, ...(isNear(guest, gateway) ? {} : { 'on-link': true }), ...preference };
+}
+
+function isNear({ addresses }: GuestInterface, gateway: string): boolean {
+  return addresses.some(({ cidr }) => contains(cidr, gateway));
+}
+
+function isIpv4(cidr: string): boolean {
+  return ipaddr.parseCIDR(cidr)[0] instanceof ipaddr.IPv4;
 }
 
 function contains(cidr: string, address: string): boolean {

@@ -13,7 +13,10 @@ const plain: SeedFacts = {
       mac: '0a:58:0a:f4:01:07',
       mtu: 1450,
       addresses: [{ cidr: '10.244.1.7/24', gateway: '10.244.1.1' }],
-      routes: [{ destination: '0.0.0.0/0', gateway: '10.244.1.1' }, { destination: '10.96.0.0/12' }],
+      routes: [
+        { destination: '0.0.0.0/0', gateway: '10.244.1.1' },
+        { destination: '10.96.0.0/12', gateway: '10.244.1.9' },
+      ],
     },
   ],
   dns: { servers: ['10.96.0.10'], searches: ['default.svc.cluster.local', 'cluster.local'], options: ['ndots:5'] },
@@ -62,7 +65,7 @@ describe('the documents of a seed', () => {
     if (!eth0) throw new Error('no interface');
     const routes = [
       { destination: '10.0.0.0/8', gateway: '10.244.1.1', metric: 7 },
-      { destination: '10.96.0.0/12', metric: 9 },
+      { destination: 'fd00:96::/48', metric: 9 },
     ];
     const documents = seedDocuments({ ...plain, interfaces: [{ ...eth0, mtu: 1500, pathMtu: 1450, routes }] });
     expect(parse(documents['network-config'] ?? '')).toMatchObject({
@@ -71,10 +74,25 @@ describe('the documents of a seed', () => {
           mtu: 1450,
           routes: [
             { to: '10.0.0.0/8', via: '10.244.1.1', metric: 7 },
-            { to: '10.96.0.0/12', scope: 'link', metric: 9 },
+            { to: 'fd00:96::/48', scope: 'link', metric: 9 },
           ],
         },
       },
+    });
+  });
+
+  test('IPv4 routes that not every renderer of cloud-init knows come by DHCP, where there is a server', () => {
+    const [eth0] = both.interfaces;
+    if (!eth0) throw new Error('no interface');
+    const ethernetOf = (guest: typeof eth0): unknown =>
+      (parse(seedDocuments({ ...both, interfaces: [guest] })['network-config']) as { ethernets: { eth0: unknown } }).ethernets.eth0;
+    expect(ethernetOf(eth0)).toMatchObject({ dhcp4: true, addresses: ['fd00:10:244::7/64'] });
+    expect(ethernetOf({ ...eth0, routes: [{ destination: '10.96.0.0/12' }] })).toMatchObject({ dhcp4: true });
+    expect(ethernetOf({ ...eth0, routes: [{ destination: 'fd00:96::/48' }] })).toMatchObject({ dhcp4: false });
+    expect(ethernetOf({ ...eth0, virtualFunction: { pciAddress: '0000:3b:02.1' } })).toMatchObject({
+      dhcp4: false,
+      addresses: ['192.168.9.4/32', 'fd00:10:244::7/64'],
+      routes: [{ to: '0.0.0.0/0', via: '169.254.1.1', 'on-link': true }, { to: '::/0' }, {}, {}, {}],
     });
   });
 
