@@ -32,6 +32,17 @@ interface Files extends DhcpPlace {
 
 const readyTimeoutMs = 10_000;
 
+/**
+ * It reads what guests send: it gets no privilege that it has not, and of root's the few that it needs to become its own user and to
+ * answer on a raw socket.
+ */
+const confinement = [
+  'setpriv',
+  '--no-new-privs',
+  '--inh-caps=-all',
+  '--bounding-set=-all,+net_admin,+net_raw,+net_bind_service,+setuid,+setgid,+chown',
+];
+
 /** Makes the DHCP servers' keeper; their files are in `dir`, of root alone. */
 export async function makeDhcp(dir: string): Promise<Dhcp> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -48,7 +59,9 @@ export async function makeDhcp(dir: string): Promise<Dhcp> {
     const files = filesOf(request.sandboxId);
     const args = dnsmasqArguments(request, files);
     await Promise.all([files.logFile, files.pidFile].map(async (file) => rm(file, { force: true })));
-    const helper = await startHelper('nsenter', [`--net=${request.netnsPath}`, 'dnsmasq', ...args], { logFile: files.logFile });
+    const helper = await startHelper('nsenter', [`--net=${request.netnsPath}`, ...confinement, 'dnsmasq', ...args], {
+      logFile: files.logFile,
+    });
     try {
       using deadline = withTimeout(signal, readyTimeoutMs, 'the start of dnsmasq');
       await Promise.all([started(helper), untilListening(helper, files, deadline)]);

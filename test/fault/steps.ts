@@ -69,10 +69,16 @@ interface SpawnedProgram {
 }
 
 function programStep({ args, envPairs }: SpawnedProgram): string {
-  const [program = '', ...rest] = args[0] === 'nsenter' ? args.slice(2) : args;
+  const [program = '', ...rest] = unwrapped(args);
   const command = envPairs.find((pair) => pair.startsWith('CNI_COMMAND='))?.slice('CNI_COMMAND='.length);
   const verb = command ?? rest.find((arg) => /^[a-z]+$/.test(arg));
   return `program.${[basename(program), ...(verb === undefined ? [] : [verb])].join('.')}`;
+}
+
+/** The program that others start with long options of theirs before it. */
+function unwrapped(args: readonly string[]): readonly string[] {
+  if (!['nsenter', 'setpriv'].includes(args[0] ?? '')) return args;
+  return unwrapped(args.slice(1 + args.slice(1).findIndex((arg) => !arg.startsWith('--'))));
 }
 
 function begin(files: FaultFiles, step: string): { readonly run: number; readonly after: () => void } {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { waitFor } from '../../lib/wait.ts';
@@ -34,6 +34,20 @@ function makeStranger(node: TestNode, mac: string): TestGuest {
   node.inside('ip', 'link', 'set', 'dev', stranger.tap, 'master', 'cni-test', 'up');
   return stranger;
 }
+
+it('the server that reads what guests send has few privileges, and gets no others', async () => {
+  const node = makeNode();
+  node.configure([bridgePlugin(node)]);
+  const network = await node.open();
+  const { sandboxId } = request();
+  const { interfaces } = await network.attach(request({ sandboxId }), soon());
+  await network.joinTap(sandboxId, makeGuest(node, interfaces[0]?.mac ?? '').tap, soon());
+  const status = readFileSync(`/proc/${network.helperPid(sandboxId)}/status`, 'utf8');
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+  expect(status).toMatch(/^CapBnd:\t00000000000034c1$/m); // chown, setgid, setuid, net_bind_service, net_admin, net_raw
+  expect(status).not.toMatch(/^Uid:\t0/m);
+  await network.detach(sandboxId, soon());
+});
 
 describe('DHCP stays on the pod side of the CNI interface', () => {
   it('a server on the node’s network gives the guest nothing, and hears nothing of it', async () => {
