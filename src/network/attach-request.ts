@@ -29,8 +29,13 @@ export function checkRequest({ metadata, hostname, dns }: AttachRequest): void {
     if (familyOf(server) === undefined) throw invalid('dns_config.servers', `"${server}" is no IP address`);
   }
   for (const search of dns.searches) {
-    if (!/^[A-Za-z0-9._-]+$/.test(search)) throw invalid('dns_config.searches', `"${search}" is no domain name`);
+    if (!isDomain(search)) throw invalid('dns_config.searches', `"${search}" is no domain name`);
   }
+}
+
+/** True for what a DHCP option's list can hold: a name has none of the list's separators. */
+export function isDomain(text: string): boolean {
+  return /^[A-Za-z0-9._-]+$/.test(text);
 }
 
 /** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. */

@@ -72,7 +72,11 @@ async function describe(
     throw asFailure(error, first);
   });
   const subjectOfAdd = { ifName: podInterface, netnsPath, result: known.result, addresses: pod.addresses, states, functions };
-  const { link, others, interfaces } = attempt(() => podLinks(subjectOfAdd), first);
+  const { link, others, interfaces, left } = attempt(() => podLinks(subjectOfAdd), first);
+  if (left.length > 0) {
+    const untaken = left.map(({ name, kind }) => ({ name, kind }));
+    parts.log.warn({ sandboxId: subject.sandboxId, untaken }, 'interfaces in the pod’s namespace that the guest does not get');
+  }
   const attachment: NetworkAttachment = {
     sandboxId: subject.sandboxId,
     netnsPath,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { DnsConfig, InterfaceAddress } from '../model/network.ts';
 import { familyOf, parseCidr } from './address.ts';
+import { isDomain } from './attach-request.ts';
 import { check, supportedCniVersions, type JsonObject } from './cni-config.ts';
 
 /** What vmlet takes from a CNI result: the pod interface's addresses in the plugin's order (the first is primary) and DNS. */
@@ -12,6 +13,7 @@ export interface PodResult {
 const address = z.string().refine((text) => parseCidr(text) !== undefined, 'must be an address with prefix length, such as 10.1.2.3/24');
 const ip = z.string().refine((text) => familyOf(text) !== undefined, 'must be an IP address');
 const destination = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a network, such as 0.0.0.0/0');
+const domain = z.string().refine((text) => text === '' || isDomain(text), 'must be a domain name');
 const texts = z.array(z.string()).nullish();
 const count = z.int().min(0).nullish();
 
@@ -33,7 +35,9 @@ const resultSchema = z.looseObject({
   routes: z
     .array(z.looseObject({ dst: destination, gw: ip.nullish(), mtu: count, advmss: count, priority: count, table: count, scope: count }))
     .nullish(),
-  dns: z.looseObject({ nameservers: z.array(ip).nullish(), domain: z.string().nullish(), search: texts, options: texts }).nullish(),
+  dns: z
+    .looseObject({ nameservers: z.array(ip).nullish(), domain: domain.nullish(), search: z.array(domain).nullish(), options: texts })
+    .nullish(),
 });
 
 type Result = z.infer<typeof resultSchema>;
@@ -95,7 +99,7 @@ export function podResult(json: JsonObject, ifName: string): PodResult {
   };
   const addresses = (result.ips ?? []).filter(isOurs).map(({ address: cidr, gateway }) => (gateway ? { cidr, gateway } : { cidr }));
   if (addresses.length === 0) throw new Error(`the result has no IP address for ${ifName}; vmlet needs a plugin with IPAM`);
-  const { nameservers, domain, search, options } = result.dns ?? {};
-  const searches = [...(domain ? [domain] : []), ...(search ?? [])];
+  const { nameservers, domain: own, search, options } = result.dns ?? {};
+  const searches = [own ?? '', ...(search ?? [])].filter((each) => each !== '');
   return { addresses, dns: { servers: nameservers ?? [], searches: [...new Set(searches)], options: options ?? [] } };
 }

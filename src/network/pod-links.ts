@@ -17,6 +17,8 @@ export interface PodLinks {
   readonly others: readonly LinkState[];
   /** The same as the guest is to have them. */
   readonly interfaces: readonly GuestInterface[];
+  /** What stays in the namespace: of kinds that networks are not made of, and not in the result. */
+  readonly left: readonly LinkState[];
 }
 
 /** What is known of a pod's network once ADD has come to its end. */
@@ -28,7 +30,7 @@ export interface AddedPod {
   readonly result: JsonObject;
   /** The addresses of `ifName` in it. */
   readonly addresses: readonly InterfaceAddress[];
-  /** All interfaces that are in the namespace, in the order in which they were made. */
+  /** All interfaces that are in the namespace. */
   readonly states: readonly LinkState[];
   /** Those of them that are virtual functions, by name. */
   readonly functions: ReadonlyMap<string, VirtualFunction>;
@@ -36,8 +38,8 @@ export interface AddedPod {
 
 /**
  * The interfaces that the guest gets: `ifName`, then the others that the result has in the pod's namespace, in its order, then those of
- * a network's usual kinds that it does not name (Multus answers with its default network alone). Throws with an interface that is
- * missing, that a guest cannot take over, or is one too many.
+ * a network's usual kinds that it does not name (Multus answers with its default network alone), by name: `net2` before `net10`. Throws
+ * with an interface that is missing, that a guest cannot take over, or is one too many.
  */
 export function podLinks(pod: AddedPod): PodLinks {
   const { ifName, states, functions } = pod;
@@ -48,8 +50,9 @@ export function podLinks(pod: AddedPod): PodLinks {
     return state;
   });
   if (!link) throw new Error(`no interface ${ifName} in the pod's network namespace`);
-  const unnamed = states.filter(({ name, kind }) => name !== ifName && !named.includes(name) && networkKinds.has(kind));
-  const others = [...wanted, ...unnamed];
+  const unnamed = states.filter(({ name }) => name !== ifName && !named.includes(name));
+  const taken = unnamed.filter(({ kind }) => networkKinds.has(kind)).toSorted((a, b) => byNumber.compare(a.name, b.name));
+  const others = [...wanted, ...taken];
   if (others.length >= maxInterfaces) throw new Error(`${others.length + 1} interfaces, but a VM has at most ${maxInterfaces}`);
   for (const state of [link, ...others]) checkTakeOver(state);
   const interfaces = [link, ...others].map((state, index) => {
@@ -57,11 +60,14 @@ export function podLinks(pod: AddedPod): PodLinks {
     const guest = guestInterface(state, index === 0 ? pod.addresses : addressesOf(pod, state));
     return { ...guest, ...(virtualFunction ? { virtualFunction } : {}) };
   });
-  return { link, others, interfaces: withOneDefault(interfaces, [link, ...others]) };
+  const left = unnamed.filter((state) => !taken.includes(state));
+  return { link, others, interfaces: withOneDefault(interfaces, [link, ...others]), left };
 }
 
+const byNumber = new Intl.Collator('en', { numeric: true });
+
 /** Kinds of link that a network's plugin puts into a pod; a physical device has none. */
-const networkKinds: ReadonlySet<string> = new Set(['veth', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap', '']);
+const networkKinds: ReadonlySet<string> = new Set(['veth', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap', 'vlan', '']);
 
 function checkTakeOver(state: LinkState): void {
   const problem = whyNotBridgeable(state);

@@ -26,15 +26,17 @@ const pod = (states: readonly LinkState[], result: object = { interfaces: [at('e
 const namesOf = (of: AddedPod): readonly string[] => podLinks(of).interfaces.map(({ name }) => name);
 
 describe('the interfaces of a pod', () => {
-  it('come in the order of the result, the one that was asked for first, then what it does not name by age', () => {
-    const states = ['net3', 'net2', 'eth0', 'net1'].map((name) => link(name));
+  it('come in the order of the result, the one that was asked for first, then what it does not name by name', () => {
+    const states = ['net10', 'net3', 'net2', 'eth0', 'net1'].map((name) => link(name));
     const interfaces = [at('cni0', ''), at('net2'), at('veth1', ''), at('eth0'), at('elsewhere', '/run/netns/other'), at('net2')];
-    expect(namesOf(pod(states, { interfaces }))).toEqual(['eth0', 'net2', 'net3', 'net1']);
+    expect(namesOf(pod(states, { interfaces }))).toEqual(['eth0', 'net2', 'net1', 'net3', 'net10']);
   });
 
   it('are not devices of other kinds that the result does not name', () => {
     const states = [link('eth0'), link('br1', { kind: 'bridge' }), link('dummy0', { kind: 'dummy' }), link('wg0', { kind: 'wireguard' })];
     expect(namesOf(pod(states))).toEqual(['eth0']);
+    expect(podLinks(pod(states)).left.map(({ name }) => name)).toEqual(['br1', 'dummy0', 'wg0']);
+    expect(namesOf(pod(states, { interfaces: [at('eth0'), at('br1')] }))).toEqual(['eth0', 'br1']);
   });
 
   it('have the addresses of the result by its index, else their own', () => {
