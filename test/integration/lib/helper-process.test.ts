@@ -84,7 +84,9 @@ describe('an identity', () => {
     expect(identify(helper.pid)).toBeUndefined();
 
     const pidFile = join(tempDir(), 'pid');
-    const parent = await start(`sh -c 'exit 0' & echo $! >${pidFile}; exec sleep 60`); // sleep never waits for its children
+    // It ends when its parent is a sleep, which never waits for its children; a shell may.
+    const child = 'until grep -qx sleep /proc/$PPID/comm; do sleep 0.05; done';
+    const parent = await start(`sh -c '${child}' & echo $! >${pidFile}; exec sleep 60`);
     await waitFor(() => existsSync(pidFile) && read(pidFile).endsWith('\n'), { ...soon, what: 'pid' });
     const zombie = Number(read(pidFile));
     await waitFor(() => statOf(zombie)[0] === 'Z', { ...soon, what: 'zombie' });
