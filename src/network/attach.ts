@@ -3,17 +3,17 @@ import type { NetworkAttachment } from '../model/network.ts';
 import { messageOf } from '../lib/errno.ts';
 import { chooseDns, checkRequest, type AttachRequest } from './attach-request.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import type { JsonObject } from './cni-config.ts';
-import { capabilityArguments, checkOwnCapabilities, unservedCapabilities } from './cni-capabilities.ts';
-import { podInterface } from './cni-execution.ts';
-import { cniFailure } from './cni-failure.ts';
-import { podResult } from './cni-result.ts';
-import { isFailedAdd, type AddProgress } from './cni.ts';
-import { linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
+import type { JsonObject } from './cni/config.ts';
+import { capabilityArguments, checkOwnCapabilities, unservedCapabilities } from './cni/capabilities.ts';
+import { podInterface } from './cni/input.ts';
+import { cniFailure } from './cni/failure.ts';
+import { podResult } from './cni/result.ts';
+import { isFailedAdd, type AddProgress } from './cni/cni.ts';
+import { linkStateProgram, parseLinkStates, type LinkState } from './links/link-state.ts';
 import type { Parts } from './parts.ts';
-import { podLinks, withDevices } from './pod-links.ts';
+import { podLinks, withDevices } from './links/pod-links.ts';
 import { rollBack, tearDown } from './teardown.ts';
-import { recogniseFunctions } from './vf-recognition.ts';
+import { recogniseFunctions } from './sriov/recognition.ts';
 
 /**
  * netns and CNI ADD. A sandbox that is attached already gets its attachment again; the remains of a roll-back that failed are undone

@@ -2,11 +2,11 @@ import { z } from 'zod';
 import type { HelperIdentity } from '../lib/helper-process.ts';
 import { nthTap } from '../model/container.ts';
 import type { NetworkAttachment } from '../model/network.ts';
-import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni-config.ts';
-import type { CniSubject } from './cni-execution.ts';
-import type { AddProgress } from './cni.ts';
-import type { Nic } from './joint-scripts.ts';
-import { linkStateSchema, type LinkState } from './link-state.ts';
+import { networkConfigSchema, type JsonObject, type NetworkConfig } from './cni/config.ts';
+import type { CniSubject } from './cni/input.ts';
+import type { AddProgress } from './cni/cni.ts';
+import type { Nic } from './links/joint-scripts.ts';
+import { linkStateSchema, type LinkState } from './links/link-state.ts';
 
 /** Version of the records on disk; a change of their shape needs a new one and a reader of the old. */
 export const attachmentRecordVersion = 1;

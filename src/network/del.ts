@@ -1,10 +1,10 @@
 import { messageOf } from '../lib/errno.ts';
 import { linksOf, type AttachmentRecord } from './attachment-record.ts';
-import { standInArguments, standInProgram } from './joint-scripts.ts';
-import { linkStateProgram, parseLinkStates, type LinkState } from './link-state.ts';
+import { standInArguments, standInProgram } from './links/joint-scripts.ts';
+import { linkStateProgram, parseLinkStates, type LinkState } from './links/link-state.ts';
 import type { Parts } from './parts.ts';
-import { isReported } from './cni-failure.ts';
-import type { AddProgress } from './cni.ts';
+import { isReported } from './cni/failure.ts';
+import type { AddProgress } from './cni/cni.ts';
 
 /**
  * Writes down that plugins are about to remove interfaces, and which, of an ADD that did not come to its end: a DEL that is cut short is

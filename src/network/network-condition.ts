@@ -1,8 +1,8 @@
 import { messageOf } from '../lib/errno.ts';
 import { readyCondition, type Condition } from '../model/condition.ts';
-import type { NetworkStatus } from './cni-status.ts';
-import type { UnablePlugin } from './plugin-versions.ts';
-import { parseNetworkConfig, type ConfigFile, type NetworkConfig } from './cni-config.ts';
+import type { NetworkStatus } from './cni/status.ts';
+import type { UnablePlugin } from './cni/plugin-versions.ts';
+import { parseNetworkConfig, type ConfigFile, type NetworkConfig } from './cni/config.ts';
 
 /** What a look at the configuration directory found. */
 export type Reading =

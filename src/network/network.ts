@@ -11,27 +11,27 @@ import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
 import { attachmentRecordVersion, hasPluginsAtWork, parseAttachmentRecord } from './attachment-record.ts';
-import { makeCniCache } from './cni-cache.ts';
-import { openCniDirectory } from './cni-directory.ts';
-import { collectGarbage } from './cni-gc.ts';
-import { makeCni } from './cni.ts';
-import { readCounters } from './counters.ts';
-import { watchDhcp } from './dhcp-watch.ts';
-import { makeDhcp } from './dhcp.ts';
+import { makeCniCache } from './cni/cache.ts';
+import { openCniDirectory } from './cni/directory.ts';
+import { collectGarbage } from './cni/gc.ts';
+import { makeCni } from './cni/cni.ts';
+import { readCounters } from './links/counters.ts';
+import { watchDhcp } from './dhcp/watch.ts';
+import { makeDhcp } from './dhcp/dhcp.ts';
 import { makeIpv6Warnings } from './ipv6-warnings.ts';
-import { joinTap, makeTap, removeTap, type TapRequest } from './joint.ts';
+import { joinTap, makeTap, removeTap, type TapRequest } from './links/joint.ts';
 import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
-import { makePci } from './pci.ts';
+import { makePci } from './sriov/pci.ts';
 import { recover } from './recovery.ts';
 import { makeReleases } from './releases.ts';
 import { isLeftToBackground, release, tearDown } from './teardown.ts';
-import { showLink, type ShowLink } from './vf-recognition.ts';
+import { showLink, type ShowLink } from './sriov/recognition.ts';
 
 export type { AttachRequest } from './attach-request.ts';
-export type { TapRequest } from './joint.ts';
-export { networkAnnotations } from './cni-capabilities.ts';
+export type { TapRequest } from './links/joint.ts';
+export { networkAnnotations } from './cni/capabilities.ts';
 
 /** How pod networks are made. */
 export interface NetworkOptions {

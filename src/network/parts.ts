@@ -1,14 +1,14 @@
 import type { Log } from '../lib/log.ts';
 import type { Records } from '../records/records.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import type { CniCache } from './cni-cache.ts';
-import type { CniDirectory } from './cni-directory.ts';
-import type { Cni } from './cni.ts';
-import type { Dhcp } from './dhcp.ts';
+import type { CniCache } from './cni/cache.ts';
+import type { CniDirectory } from './cni/directory.ts';
+import type { Cni } from './cni/cni.ts';
+import type { Dhcp } from './dhcp/dhcp.ts';
 import type { Ipv6Warnings } from './ipv6-warnings.ts';
 import type { Namespaces } from './netns.ts';
 import type { Releases } from './releases.ts';
-import type { RecognitionDeps } from './vf-recognition.ts';
+import type { RecognitionDeps } from './sriov/recognition.ts';
 
 /** What the room's use cases work with; built once by `makeNetwork`. */
 export interface Parts {

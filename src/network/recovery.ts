@@ -1,7 +1,7 @@
 import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import type { Parts } from './parts.ts';
-import { joinTap, loadFilter, serve } from './joint.ts';
+import { joinTap, loadFilter, serve } from './links/joint.ts';
 
 /** Sandboxes that are looked after at a time. */
 const atOnce = 4;

@@ -2,12 +2,12 @@ import { messageOf } from '../lib/errno.ts';
 import { VmletError } from '../model/errors.ts';
 import { functionsOf, type AttachmentRecord } from './attachment-record.ts';
 import { beginDel, del, goneLinks, isNeededForDel } from './del.ts';
-import { removeTaps } from './joint.ts';
-import type { LinkState } from './link-state.ts';
+import { removeTaps } from './links/joint.ts';
+import type { LinkState } from './links/link-state.ts';
 import type { Parts } from './parts.ts';
-import { putBack } from './put-back.ts';
-import { returnFunctions } from './vf-return.ts';
-import type { AddProgress } from './cni.ts';
+import { putBack } from './links/put-back.ts';
+import { returnFunctions } from './sriov/return.ts';
+import type { AddProgress } from './cni/cni.ts';
 
 interface Failure {
   readonly what: string;

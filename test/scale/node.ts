@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { identify } from '../../src/lib/helper-process.ts';
 import { runProgram } from '../../src/lib/run-program.ts';
 import { makeLibvirtClient, type LibvirtClient } from '../../src/libvirt/libvirt.ts';
-import { dhcpMark } from '../../src/network/dhcp-arguments.ts';
+import { dhcpMark } from '../../src/network/dhcp/arguments.ts';
 import { bootImage, bootImages, vmPod } from '../e2e/guests.ts';
 import { runPod } from '../kubelet/kubelet.ts';
 import { cpuTime } from '../lib/cpu-time.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { restoreArguments, restoreProgram, restoreScript } from '../../../src/network/joint-scripts.ts';
-import type { LinkState } from '../../../src/network/link-state.ts';
+import { restoreArguments, restoreProgram, restoreScript } from '../../../src/network/links/joint-scripts.ts';
+import type { LinkState } from '../../../src/network/links/link-state.ts';
 
 const link: LinkState = {
   name: 'eth0',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkRequest, chooseDns, type AttachRequest } from '../../../src/network/attach-request.ts';
-import { networkEnvironment, networkInput, pluginEnvironment, pluginInput } from '../../../src/network/cni-execution.ts';
+import { networkEnvironment, networkInput, pluginEnvironment, pluginInput } from '../../../src/network/cni/input.ts';
 import { hasCode } from '../../../src/model/errors.ts';
 
 const request = (more: Partial<AttachRequest> = {}): AttachRequest => ({

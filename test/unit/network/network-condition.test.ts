@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NetworkStatus } from '../../../src/network/cni-status.ts';
+import type { NetworkStatus } from '../../../src/network/cni/status.ts';
 import { chooseConfig, networkCondition, type Reading } from '../../../src/network/network-condition.ts';
 
 const good = (name: string): string => JSON.stringify({ cniVersion: '1.0.0', name, plugins: [{ type: 'ptp' }] });

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { isErrno } from '../../lib/errno.ts';
+import { spawnTurn } from '../../lib/spawn-turn.ts';
+import type { PluginRun } from './failure.ts';
+
+/** How a plugin is run. */
+export interface PluginProcess {
+  readonly program: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly input: string;
+  /** Longest run; then the plugin's process group gets SIGTERM, and SIGKILL 500 ms later. */
+  readonly timeoutMs: number;
+  /** Longest stdout and stderr, each, in bytes. */
+  readonly maxOutputBytes: number;
+}
+
+const killAfterMs = 500;
+
+/**
+ * Runs a plugin in a process group of its own, so that what it started (IPAM) ends with it. Answers how it ended once it is gone.
+ * Throws the system's error when it cannot be started, and the signal's reason when it was aborted.
+ */
+export async function runPlugin(options: PluginProcess, signal: AbortSignal): Promise<PluginRun> {
+  await spawnTurn();
+  signal.throwIfAborted();
+  const child = spawn(options.program, [], { detached: true, env: { ...options.env }, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
+  const closed = new Promise<{ exitCode: number | undefined; signal: string | undefined }>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, by) => resolve({ exitCode: code ?? undefined, signal: by ?? undefined }));
+  });
+  let ended: PluginRun['ended'] = 'exit';
+  const timers: NodeJS.Timeout[] = [];
+  const end = (why: PluginRun['ended']): void => {
+    if (timers.length > 1) return;
+    ended = why;
+    killGroup(child.pid, 'SIGTERM');
+    timers.push(
+      setTimeout(() => {
+        killGroup(child.pid, 'SIGKILL');
+        child.stdout.destroy(); // one that left the group may still hold the pipes: nobody waits for it
+        child.stderr.destroy();
+      }, killAfterMs),
+    );
+  };
+  timers.push(setTimeout(() => end('deadline'), options.timeoutMs));
+  const onAbort = (): void => end('deadline');
+  signal.addEventListener('abort', onAbort, { once: true });
+  const collect = (stream: NodeJS.ReadableStream): (() => string) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    stream.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > options.maxOutputBytes) end('flood');
+      else chunks.push(chunk);
+    });
+    return () => Buffer.concat(chunks).toString('utf8');
+  };
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  child.stdin.on('error', () => undefined); // a plugin that ends without reading its input: its exit tells
+  child.stdin.end(options.input);
+  try {
+    const how = await closed;
+    if (timers.length > 1) killGroup(child.pid, 'SIGKILL'); // what ignored SIGTERM and had closed its pipes
+    signal.throwIfAborted();
+    return { ...how, stdout: stdout(), stderr: stderr(), ended };
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function killGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+}
