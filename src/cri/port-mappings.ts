@@ -15,12 +15,13 @@ export function portMappingsFromProto(field: string, protos: readonly ProtoPortM
     const mapping = portMappingFromProto(`${field}[${index}]`, proto);
     const { protocol, hostPort, hostIp, containerPort } = mapping;
     if (hostPort === 0) return [mapping];
-    const key = `${protocol} ${hostPort}${hostIp === '' ? '' : ` of ${hostIp}`}`;
-    const before = published.get(key);
-    published.set(key, mapping);
-    if (before === undefined) return [mapping];
-    if (before.containerPort === containerPort) return []; // a sidecar and a container may say the same
-    const problem = `${key} already leads to container port ${before.containerPort}; give each a port of its own`;
+    const keys = (hostIp === '' ? ['0.0.0.0', '::'] : [hostIp]).map((address) => `${address} ${protocol} ${hostPort}`);
+    const before = keys.map((key) => published.get(key));
+    for (const key of keys) published.set(key, mapping);
+    const other = before.find((each) => each !== undefined && each.containerPort !== containerPort);
+    if (other === undefined) return before.includes(undefined) ? [mapping] : []; // a sidecar and a container may say the same
+    const port = `${protocol} ${hostPort}${hostIp === '' ? '' : ` of ${hostIp}`}`;
+    const problem = `${port} already leads to container port ${other.containerPort}; give each a port of its own`;
     throw invalid(`${field}[${index}].host_port`, problem);
   });
 }

@@ -65,4 +65,7 @@ test('one port of the node leads to one port of the pod', () => {
     'config.port_mappings[2].host_port: TCP 8080 of 192.0.2.7 already leads to container port 80; give each a port of its own',
   );
   expect(refusal(() => convert({}, { containerPort: 81 }))).toMatch(/^config\.port_mappings\[1\]\.host_port: TCP 8080 already leads to /);
+  expect(refusal(() => convert({ hostIp: '::' }, { containerPort: 81 }))).toMatch(/host_port: TCP 8080 already leads to /);
+  expect(refusal(() => convert({}, { hostIp: '0.0.0.0', containerPort: 81 }))).toMatch(/TCP 8080 of 0\.0\.0\.0 already leads to /);
+  expect(convert({ hostIp: '0.0.0.0' }, { hostIp: '::', containerPort: 81 })).toHaveLength(2);
 });
