@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import type { DnsConfig, GuestInterface, InterfaceRoute } from '../model/network.ts';
+import { dhcpRouteBytes, maxDhcpOptionBytes, type DnsConfig, type GuestInterface, type InterfaceRoute } from '../model/network.ts';
 
 /** The guest's part of the pod's network. */
 export interface GuestNetwork {
@@ -9,8 +9,8 @@ export interface GuestNetwork {
 
 /**
  * cloud-init's network-config version 2 (its documentation, "Networking config Version 2"): static addresses of both families as CNI
- * gave them, found by MAC; IPv4 by DHCP where that says more. Resolver options (`ndots`) have no place in that format. Router advertisements are refused: the pod's
- * network is CNI's answer and nothing else.
+ * gave them, found by MAC, or IPv4 by DHCP where more guests understand that. Resolver options (`ndots`) have no place in that format.
+ * Router advertisements are refused: the pod's network is CNI's answer and nothing else.
  */
 export function networkConfig({ interfaces, dns }: GuestNetwork): object {
   return {
@@ -47,11 +47,16 @@ function ethernet(guest: GuestInterface, dns: DnsConfig): object {
 /**
  * True for an interface whose IPv4 routes are on the link, or lead over a gateway that is in no address's network (`169.254.1.1` for a
  * /32). Of cloud-init's renderers netplan's and networkd's alone know `on-link`, and NetworkManager's stops at a route without a gateway
- * (canonical/cloud-init pull request 4829), whereas every DHCP client knows such routes (RFC 3442). No server of ours reaches a device.
+ * (canonical/cloud-init pull request 4829), whereas every DHCP client knows such routes (RFC 3442). Not where DHCP would tell less: it has
+ * one address, 255 bytes of routes, and no server of ours reaches a device.
  */
 function needsDhcp(guest: GuestInterface): boolean {
+  const routes = guest.routes.filter(({ destination }) => isIpv4(destination));
   const isFar = ({ gateway }: InterfaceRoute): boolean => gateway === undefined || !isNear(guest, gateway);
-  return !guest.virtualFunction && guest.routes.some((route) => isIpv4(route.destination) && isFar(route));
+  const isToldWhole =
+    guest.addresses.filter(({ cidr }) => isIpv4(cidr)).length === 1 &&
+    routes.reduce((bytes, { destination }) => bytes + dhcpRouteBytes(destination), 0) <= maxDhcpOptionBytes;
+  return !guest.virtualFunction && isToldWhole && routes.some(isFar);
 }
 
 /**

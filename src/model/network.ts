@@ -20,6 +20,14 @@ export interface InterfaceRoute {
   readonly metric?: number;
 }
 
+/** Bytes that a route to `destination` takes of DHCP's option 121 (RFC 3442): width, the significant bytes of the destination, the router. */
+export function dhcpRouteBytes(destination: string): number {
+  return 1 + Math.ceil(Number(destination.split('/')[1]) / 8) + 4;
+}
+
+/** An option's longest value (RFC 2132), bytes. */
+export const maxDhcpOptionBytes = 255;
+
 /**
  * A part of a network card that is a PCI device of its own (PCI-SIG, "Single Root I/O Virtualization"): the guest gets the device itself,
  * and no tap, bridge or DHCP server of ours.

@@ -1,4 +1,4 @@
-import type { DnsConfig, GuestInterface, InterfaceRoute } from '../../model/network.ts';
+import { dhcpRouteBytes, maxDhcpOptionBytes, type DnsConfig, type GuestInterface, type InterfaceRoute } from '../../model/network.ts';
 import { familyOf, netmaskOf, networkOf, parseCidr, type Cidr } from '../address.ts';
 import { bridgeName } from '../links/joint-scripts.ts';
 
@@ -16,9 +16,6 @@ export interface DhcpPlace {
   readonly leaseFile: string;
   readonly user: string;
 }
-
-/** An option's longest value (RFC 2132), bytes; dnsmasq refuses to start with a longer one. */
-const maxOptionBytes = 255;
 
 /**
  * Tag of DHCPDECLINE (RFC 2131, 4.3.3), for which the host is none that dnsmasq knows: it would not offer the address to anyone for ten
@@ -128,12 +125,7 @@ function classlessRoutes(routes: readonly InterfaceRoute[]): readonly string[] {
   const values = routes
     .toSorted((a, b) => rank(a) - rank(b))
     .map(({ destination, gateway = '0.0.0.0' }) => ({ destination, text: `${destination},${gateway}` }));
-  return fitting(values, ({ destination }) => encodedRouteBytes(destination)).map(({ text }) => text);
-}
-
-/** Width of the prefix, the prefix's significant bytes, the router (RFC 3442). */
-function encodedRouteBytes(destination: string): number {
-  return 1 + Math.ceil((parseCidr(destination)?.prefixLength ?? 32) / 8) + 4;
+  return fitting(values, ({ destination }) => dhcpRouteBytes(destination)).map(({ text }) => text);
 }
 
 /** The first of some values, as many as one option holds; the seed of cloud-init has them all. */
@@ -141,7 +133,7 @@ function fitting<T>(values: readonly T[], bytesOf: (value: T) => number): readon
   let bytes = 0;
   return values.filter((value) => {
     bytes += bytesOf(value);
-    return bytes <= maxOptionBytes;
+    return bytes <= maxDhcpOptionBytes; // dnsmasq refuses to start with a longer one
   });
 }
 

@@ -89,6 +89,10 @@ describe('the documents of a seed', () => {
     expect(ethernetOf(eth0)).toMatchObject({ dhcp4: true, addresses: ['fd00:10:244::7/64'] });
     expect(ethernetOf({ ...eth0, routes: [{ destination: '10.96.0.0/12' }] })).toMatchObject({ dhcp4: true });
     expect(ethernetOf({ ...eth0, routes: [{ destination: 'fd00:96::/48' }] })).toMatchObject({ dhcp4: false });
+    const two = [...eth0.addresses, { cidr: '192.168.9.5/32' }];
+    expect(ethernetOf({ ...eth0, addresses: two })).toMatchObject({ dhcp4: false, addresses: two.map(({ cidr }) => cidr) });
+    const many = Array.from({ length: 40 }, (_, index) => ({ destination: `10.${index}.0.0/16`, gateway: '169.254.1.1' }));
+    expect(ethernetOf({ ...eth0, routes: many })).toMatchObject({ dhcp4: false, routes: many.map(({ destination: to }) => ({ to })) });
     expect(ethernetOf({ ...eth0, virtualFunction: { pciAddress: '0000:3b:02.1' } })).toMatchObject({
       dhcp4: false,
       addresses: ['192.168.9.4/32', 'fd00:10:244::7/64'],
