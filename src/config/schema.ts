@@ -51,9 +51,9 @@ export const configSchema = z.strictObject({
       binDirs: z.array(path).min(1).default(['/opt/cni/bin', '/usr/lib/cni']).describe('where plugins are looked for'),
       timeout: durationMs.default(60_000).describe('longest run of one plugin'),
       cacheDir: path
-        .default('/var/lib/vmlet/cni')
+        .optional()
         .describe(
-          'where results are cached, as libcni lays them out; not in a directory of another runtime, whose GC would take vmlet’s addresses',
+          'where results are cached, as libcni lays them out; absent: cni in stateDir. Not where another runtime has its own, whose GC would take vmlet’s addresses',
         ),
       otherCacheDirs: z
         .array(path)

@@ -107,6 +107,6 @@ function networkOptions({ stateDir, runtimeDir, network, cni }: Config): Paramet
     stateDir: join(stateDir, 'network'),
     runtimeDir: join(runtimeDir, 'network'),
     antiSpoofing: network.antiSpoofing,
-    cni: { ...cni, timeoutMs: cni.timeout },
+    cni: { ...cni, timeoutMs: cni.timeout, cacheDir: cni.cacheDir ?? join(stateDir, 'cni') },
   };
 }
