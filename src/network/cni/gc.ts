@@ -6,7 +6,7 @@ import type { Parts } from '../parts.ts';
 
 /**
  * Tells the plugins of the node's network which attachments there are, so that they remove what belongs to no other (CNI specification
- * 1.1.0, section 2): at a start of the daemon, when what is recorded has been released or adopted. Throws nothing.
+ * 1.1.0, section 2): at a start of the daemon, once what is recorded has been adopted, or its release begun. Throws nothing.
  *
  * A list that is too short would take the addresses of running pods away. So it has every attachment on record, whatever becomes of it,
  * and those that another runtime on the node has cached for a network of the same name; and where one of them cannot be read, GC is left out.

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { NetworkConfig } from './config.ts';
+import type { PluginRun } from './failure.ts';
 import { networkEnvironment } from './input.ts';
 import { findPlugin } from './plugin-search.ts';
 import { runPlugin } from './plugin-process.ts';
@@ -39,16 +40,17 @@ export function makePluginVersions(binDirs: readonly string[]): PluginVersions {
     if (program === undefined || file === undefined) return undefined;
     const known = answers.get(name);
     if (known?.file === file) return known.versions;
-    const versions = await ask(program);
+    const run = await ask(program);
+    if (run?.ended !== 'exit') return undefined; // it was too slow, on a busy node perhaps: it is asked again
+    const versions = run.exitCode === 0 ? parseVersions(run.stdout) : undefined;
     answers.set(name, { file, versions });
     return versions;
   }
 
-  async function ask(program: string): Promise<readonly string[] | undefined> {
+  async function ask(program: string): Promise<PluginRun | undefined> {
     const env = networkEnvironment('VERSION', binDirs);
     const options = { program, env, input: '{"cniVersion":"1.0.0"}', timeoutMs, maxOutputBytes };
-    const run = await runPlugin(options, AbortSignal.timeout(2 * timeoutMs)).catch(() => undefined);
-    return run?.ended === 'exit' && run.exitCode === 0 ? parseVersions(run.stdout) : undefined;
+    return runPlugin(options, AbortSignal.timeout(2 * timeoutMs)).catch(() => undefined);
   }
 
   async function settle(config: NetworkConfig): Promise<SettledConfig> {
