@@ -33,4 +33,4 @@ export const vlanTags = set(['8021q', '8021ad']);
  * Drops the fragments that hide what they carry: the first one must hold all headers (RFC 7112), but receivers put together others too,
  * with what is told from everything else by its header, a router advertisement say, in the second.
  */
-export const dropHidingFragments = 'meta protocol ip6 frag nexthdr { 0, 43, 44, 51, 60 } drop';
+export const dropHidingFragments = 'meta protocol ip6 frag nexthdr { 0, 43, 44, 60 } drop';
