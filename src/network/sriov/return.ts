@@ -3,7 +3,7 @@ import { tryProgram } from '../../lib/run-program.ts';
 import { functionsOf, type AttachmentRecord } from '../attachment-record.ts';
 import type { Parts } from '../parts.ts';
 import type { Pci, PciDevice } from './pci.ts';
-import { returnStep } from './vf.ts';
+import { returnStep, type Whereabouts } from './vf.ts';
 
 const pollMs = 100;
 
@@ -48,12 +48,12 @@ async function returnOne(parts: ReturnParts, errand: Errand, signal: AbortSignal
   const { namespaces, functions, log } = parts;
   const { sandboxId, netnsPath, name, pciAddress } = errand;
   const end = performance.now() + functions.waitMs;
-  let { mayRebind } = errand;
+  let rebinding: Whereabouts['rebinding'] = errand.mayRebind ? 'allowed' : 'never';
   let problem = '';
   for (;;) {
     const found = await namespaces.tryRun(netnsPath, { argv: ['ip', 'link', 'show', 'dev', name] }, signal);
     const device = await functions.pci.device(pciAddress);
-    const step = returnStep({ isInPod: found.exitCode === 0, device, mayRebind });
+    const step = returnStep({ isInPod: found.exitCode === 0, device, rebinding });
     if (step.action === 'done') return;
     if (step.action === 'forget' || !device) {
       log.warn({ sandboxId, pciAddress }, 'a virtual function is no more; there is nothing to give back');
@@ -61,13 +61,13 @@ async function returnOne(parts: ReturnParts, errand: Errand, signal: AbortSignal
     }
     if (step.action === 'rebind') {
       await release(functions.pci, name, device);
-      mayRebind = false;
+      rebinding = 'asked';
     } else if (step.action === 'move') {
       const { exitCode, stderr } = await tryProgram('ip', ['link', 'set', 'dev', step.from, 'netns', netnsPath, 'name', name], { signal });
       if (exitCode === 0) return;
       problem = `: ${stderr.trim()}`;
     }
-    if (performance.now() > end) {
+    if (step.action === 'leave' || performance.now() > end) {
       const driver = device.driver ?? 'none';
       throw new Error(`interface ${name} (virtual function ${pciAddress}, driver ${driver}) did not come back in time${problem}`);
     }

@@ -86,8 +86,11 @@ export interface Whereabouts {
   readonly isInPod: boolean;
   /** `undefined` when the device is no more: SR-IOV was switched off. */
   readonly device: Pick<PciDevice, 'driver' | 'interfaces'> | undefined;
-  /** Whether it may be taken from vfio-pci, and its driver be asked; once, since that takes its time. */
-  readonly mayRebind: boolean;
+  /**
+   * Whether it may be taken from vfio-pci, and its driver be asked: once, since that takes its time; `never` where libvirt has done so when
+   * it tells of the VM's end, or is gone.
+   */
+  readonly rebinding: 'allowed' | 'asked' | 'never';
 }
 
 /** What brings a virtual function one step nearer to where the CNI had put it. */
@@ -98,15 +101,18 @@ export type ReturnStep =
   | { readonly action: 'move'; readonly from: string }
   /** libvirt was killed before it could: away from vfio-pci, if that has it, and to its own driver. */
   | { readonly action: 'rebind' }
+  /** Who asks next sees to it: nobody is at work on it now. */
+  | { readonly action: 'leave' }
   /** A driver may take seconds to make the interface. */
   | { readonly action: 'wait' };
 
 /** The next step; to be decided anew after each, since udev renames, and drivers make, the interface at the same time. */
-export function returnStep({ isInPod, device, mayRebind }: Whereabouts): ReturnStep {
+export function returnStep({ isInPod, device, rebinding }: Whereabouts): ReturnStep {
   if (isInPod) return { action: 'done' };
   if (!device) return { action: 'forget' };
   const [from] = device.interfaces;
   if (from !== undefined) return { action: 'move', from };
   const isAway = device.driver === undefined || device.driver === 'vfio-pci';
-  return { action: isAway && mayRebind ? 'rebind' : 'wait' };
+  if (isAway && rebinding === 'allowed') return { action: 'rebind' };
+  return { action: device.driver === 'vfio-pci' && rebinding === 'never' ? 'leave' : 'wait' };
 }

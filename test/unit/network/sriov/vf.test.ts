@@ -104,19 +104,17 @@ it.each(['', '{}', '[{"ifname":"ens1f0"}]', '[{"ifname":"ens1f0","flags":[],"vfi
 );
 
 describe('the way back of a virtual function', () => {
-  const out = { isInPod: false, mayRebind: true };
+  const out = { isInPod: false, rebinding: 'allowed' as const };
   it.each([
     ['that is there', { ...out, isInPod: true, device: { driver: 'iavf', interfaces: [] } }, { action: 'done' }],
     ['whose device is gone', { ...out, device: undefined }, { action: 'forget' }],
     ['that libvirt has given back', { ...out, device: { driver: 'iavf', interfaces: ['ens1f0v1'] } }, { action: 'move', from: 'ens1f0v1' }],
     ['that vfio-pci still has', { ...out, device: { driver: 'vfio-pci', interfaces: [] } }, { action: 'rebind' }],
     ['that no driver has', { ...out, device: { driver: undefined, interfaces: [] } }, { action: 'rebind' }],
-    [
-      'whose driver is not to be asked (again)',
-      { ...out, mayRebind: false, device: { driver: undefined, interfaces: [] } },
-      { action: 'wait' },
-    ],
-    ['that is left to libvirt', { ...out, mayRebind: false, device: { driver: 'vfio-pci', interfaces: [] } }, { action: 'wait' }],
+    ['whose driver has been asked', { ...out, rebinding: 'asked', device: { driver: undefined, interfaces: [] } }, { action: 'wait' }],
+    ['that libvirt gives back now', { ...out, rebinding: 'never', device: { driver: undefined, interfaces: [] } }, { action: 'wait' }],
+    ['that libvirt has left', { ...out, rebinding: 'never', device: { driver: 'vfio-pci', interfaces: [] } }, { action: 'leave' }],
+    ['that vfio-pci gives up', { ...out, rebinding: 'asked', device: { driver: 'vfio-pci', interfaces: [] } }, { action: 'wait' }],
     ['whose driver has no interface yet', { ...out, device: { driver: 'iavf', interfaces: [] } }, { action: 'wait' }],
   ] as const)('%s', (_what, where, step) => {
     expect(returnStep(where)).toEqual(step);
