@@ -8,7 +8,10 @@ import type { AddProgress } from './cni/cni.ts';
 import type { Nic } from './links/joint-scripts.ts';
 import { linkStateSchema, type LinkState } from './links/link-state.ts';
 
-/** Version of the records on disk; a change of their shape needs a new one and a reader of the old. */
+/**
+ * Version of the records on disk. What an older daemon wrote must stay readable: a new field is optional, any other change needs a new version
+ * and a reader of the old.
+ */
 export const attachmentRecordVersion = 1;
 
 /**
@@ -32,10 +35,10 @@ export interface AttachmentRecord {
     readonly others?: readonly LinkState[];
     readonly attachment: NetworkAttachment;
   };
-  /** Set from before the interfaces are first bridged until they are put back; `making` while that may be half done. The first one's tap. */
+  /** Set from before the interfaces are first bridged; `making` while that may be half done, or undone. The first one's tap. */
   readonly joint?: { readonly state: 'making' | 'made'; readonly tap: string };
   readonly dhcp?: HelperIdentity;
-  /** Set before the first DEL: from then on the plugins may have removed interfaces. */
+  /** Set before the first DEL in a namespace that is there: from then on the plugins may have removed interfaces. */
   readonly deleting?: true;
   /** With that, of an ADD that did not come to its end: the interfaces that it left. */
   readonly left?: readonly LinkState[];

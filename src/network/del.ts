@@ -13,19 +13,17 @@ import type { AddProgress } from './cni/cni.ts';
 export async function beginDel(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<AttachmentRecord> {
   if (record.deleting) return record;
   const { sandboxId } = record.subject;
-  let begun: AttachmentRecord = { ...record, deleting: true };
-  try {
-    if (!record.added) begun = { ...begun, left: await readLinks(parts, record, signal) };
-    await parts.records.put(sandboxId, begun);
-  } catch (error) {
-    parts.log.warn({ sandboxId, error: messageOf(error) }, 'the begin of a CNI DEL could not be recorded');
-  }
+  const missed = (error: unknown): void =>
+    parts.log.warn({ sandboxId, error: messageOf(error) }, 'the begin of a CNI DEL is not on record whole');
+  const left = record.added ? undefined : await readLinks(parts, record, signal).catch(missed);
+  const begun: AttachmentRecord = { ...record, deleting: true, ...(left ? { left } : {}) };
+  await parts.records.put(sandboxId, begun).catch(missed);
   return begun;
 }
 
-/** True for a namespace that another DEL finds something by; an ADD that failed may have left nothing of the kind. */
+/** True for a namespace that another DEL finds something by, an address or a device of the node; an ADD that failed may have left none. */
 export function isNeededForDel({ left }: AttachmentRecord): boolean {
-  return left === undefined || left.some(({ addresses }) => addresses.length > 0);
+  return left === undefined || left.some(({ addresses, kind }) => addresses.length > 0 || kind === '');
 }
 
 /** The interfaces that a DEL before this one has removed. Those of a physical device have gone to where they came from: that is well. */

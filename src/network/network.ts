@@ -19,7 +19,7 @@ import { readCounters } from './links/counters.ts';
 import { watchDhcp } from './dhcp/watch.ts';
 import { makeDhcp } from './dhcp/dhcp.ts';
 import { makeIpv6Warnings } from './ipv6-warnings.ts';
-import { joinTap, makeTap, removeTap, type TapRequest } from './links/joint.ts';
+import { joinTap, makeTap, removeTap, removeTaps, type TapRequest } from './links/joint.ts';
 import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
@@ -101,8 +101,8 @@ export interface Network {
   readonly makeTap: (request: TapRequest, signal: AbortSignal) => Promise<void>;
   /**
    * Moves the VM's taps, named after the first, into the pod's netns and each on a bridge with the CNI's interface, whose address and MAC
-   * now belong to the guest, and starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an error or a kill at any
-   * point, with the same tap or with that of the sandbox's next VM.
+   * now belong to the guest, and starts DHCP. To be called while the VM is paused; answers when DHCP is ready. May be called again, after an
+   * error or a kill at any point, with the same tap or with that of the sandbox's next VM.
    */
   readonly joinTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /** The process that serves a sandbox's network beside the VM (its DHCP server), by its record; `undefined` when none lives. */
@@ -149,9 +149,10 @@ export async function makeNetwork(
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const ended = await endOrphans(
-    [...records.all().values()].filter(hasPluginsAtWork).map(({ subject, netnsPath }) => ({ ...subject, netnsPath })),
-  );
+  const marked = [...records.all()].map(([sandboxId, record]) => {
+    return { sandboxId, netnsPath: record.netnsPath, hasPlugins: hasPluginsAtWork(record) };
+  });
+  const ended = await endOrphans(marked);
   if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
   const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
@@ -169,7 +170,20 @@ export async function makeNetwork(
   );
   const warnOfIpv6 = makeIpv6Warnings(log);
   const functions = { pci: makePci({ sysfsDir, vfioDir }), showLink: deps.showLink ?? showLink, waitMs };
-  const parts: Parts = { records, namespaces, cni, cache, directory, dhcp, functions, antiSpoofing, releases, warnOfIpv6, log };
+  const parts: Parts = {
+    records,
+    namespaces,
+    cni,
+    cache,
+    directory,
+    dhcp,
+    functions,
+    antiSpoofing,
+    releases,
+    warnOfIpv6,
+    closing: closing.signal,
+    log,
+  };
 
   async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     using _lock = await mutex.lock(sandboxId, signal);
@@ -221,7 +235,10 @@ export async function makeNetwork(
       return helper && isAlive(helper) ? helper.pid : undefined;
     },
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
-    removeTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal),
+    removeTap: async (sandboxId, tap, signal) => {
+      if (isLeftToBackground(parts, sandboxId)) return removeTaps(parts, records.get(sandboxId), tap, signal); // as above
+      await underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal);
+    },
     onHelperReplaced: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);

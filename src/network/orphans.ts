@@ -17,15 +17,23 @@ const looks = 5;
 export interface Marked {
   readonly sandboxId: string;
   readonly netnsPath: string;
+  /** Whether ADD or DEL may have been under way; else what a plugin has left running is its own affair. */
+  readonly hasPlugins: boolean;
 }
 
 /**
  * Waits for CNI plugins, and programs in a pod's namespace, that a daemon before this one has left running for some sandboxes, and ends
- * them when that takes too long, with what they started; answers how many processes it has ended. No two plugins may run for one container (CNI specification, section 3), and what ends
- * after the release that undoes it would leave everything behind. A DHCP server bears no mark: it is to live on.
+ * them when that takes too long, with what they started; answers how many processes it has ended. No two plugins may run for one container
+ * (CNI specification, section 3), and what ends after the release that undoes it would leave everything behind. A DHCP server bears no
+ * mark: it is to live on.
  */
 export async function endOrphans(sandboxes: readonly Marked[]): Promise<number> {
-  const marks = new Set(sandboxes.flatMap(({ sandboxId, netnsPath }) => [`CNI_CONTAINERID=${sandboxId}`, netnsMark(netnsPath)]));
+  const marks = new Set(
+    sandboxes.flatMap(({ sandboxId, netnsPath, hasPlugins }) => [
+      netnsMark(netnsPath),
+      ...(hasPlugins ? [`CNI_CONTAINERID=${sandboxId}`] : []),
+    ]),
+  );
   if (marks.size === 0) return 0;
   let ended = 0;
   const end = performance.now() + patienceMs;

@@ -28,5 +28,7 @@ export interface Parts {
   readonly warnOfIpv6: Ipv6Warnings;
   /** Releases beside what calls do, until it succeeds. */
   readonly releases: Pick<Releases, 'later' | 'now'>;
+  /** Aborts with the end of the daemon. */
+  readonly closing: AbortSignal;
   readonly log: Log;
 }

@@ -40,7 +40,10 @@ export async function recover(parts: Parts, { live, releasePatienceMs, underLock
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   using patience = withTimeout(signal, releasePatienceMs, 'the release of networks');
-  await abandonOnAbort(released, patience).catch(() => log.warn({}, 'networks are still being released, in the background'));
+  await abandonOnAbort(released, patience).catch(() => {
+    signal.throwIfAborted();
+    log.warn({}, 'networks are still being released, in the background');
+  });
 }
 
 /** True for what is to be released: of a sandbox that is no more, of an ADD that was cut short, or what could not be released before. */

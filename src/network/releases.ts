@@ -29,7 +29,7 @@ export interface Releases {
 
 /** Plugins of so many sandboxes run at a time, beside those of calls. */
 const atOnce = 4;
-/** Longest try, milliseconds: five plugins at the default of `cni.timeout`. */
+/** Longest try, milliseconds: five plugins that hang for the default of `cni.timeout`. One that is cut off is counted and tried again. */
 const tryTimeoutMs = 300_000;
 
 /**

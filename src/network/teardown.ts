@@ -18,10 +18,10 @@ interface Failure {
 type Step = (what: string, work: () => Promise<unknown>) => Promise<void>;
 
 /**
- * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, what a VM had comes back, the interface is put back, DEL, then the namespace.
- * A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As long as DEL fails the
- * namespace and the record stay, and the whole is tried again in the background; a next call may complete it too. A sandbox without
- * record is fine. `failedAdd` is how far an ADD came that has just failed. Errors: CNI_FAILED.
+ * Undoes everything of a sandbox, in the order that plugins need: DHCP and tap go, what a VM had comes back, the interface is put back,
+ * DEL, then the namespace. A failing plugin does not stop the others. DEL waits for an interface that is put back, but not for ever. As
+ * long as DEL fails the record stays, and the namespace if DEL needs it; the whole is tried again in the background, and a next call may
+ * complete it too. A sandbox without record is fine. `failedAdd` is how far an ADD came that has just failed. Errors: CNI_FAILED.
  */
 export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSignal, failedAdd?: AddProgress): Promise<void> {
   const { records, namespaces, cache, dhcp, log } = parts;
@@ -48,7 +48,8 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   if (failures.length > 0 && mayWait(record)) await fail(parts, sandboxId, failures);
   const progress = await progressOf(parts, record);
   const begun = isAlive ? await beginDel(parts, record, signal) : record;
-  const failed = await del(parts, { record, netnsPath: isAlive ? netnsPath : '', progress, gone, mayWait: mayWait(record) }, signal);
+  const how = { record, netnsPath: isAlive ? netnsPath : '', progress, gone, mayWait: mayWait(record) };
+  const failed = await del(parts, how, signal).catch((error: unknown) => [error]);
   failures.push(...failed.map((error) => ({ what: 'CNI DEL', error })));
   if (failed.length === 0 || !isNeededForDel(begun)) await step('remove the netns', async () => namespaces.remove(netnsPath, signal));
   if (failed.length === 0) await step('remove the cached result', async () => cache.remove(network, sandboxId));
@@ -57,13 +58,16 @@ export async function tearDown(parts: Parts, sandboxId: string, signal: AbortSig
   log.debug({ sandboxId, netnsPath }, 'network released');
 }
 
-/** Makes the pod's interfaces what ADD left: those that a VM had as devices come back, also where a start was cut short before the join. */
+/**
+ * Makes the pod's interfaces what ADD left: those that a VM had as devices come back, also where a start was cut short before the join;
+ * but not once DEL has begun, which may have given them to the node, and the node to another pod.
+ */
 async function reclaim(
   parts: Parts,
   { record, gone, step }: { readonly record: AttachmentRecord; readonly gone: readonly LinkState[]; readonly step: Step },
   signal: AbortSignal,
 ): Promise<void> {
-  const hasFunctions = functionsOf(record).length > 0;
+  const hasFunctions = !record.deleting && functionsOf(record).length > 0;
   if (hasFunctions) await step('give the virtual functions back', async () => returnFunctions(parts, record, { mayRebind: true }, signal));
   if (record.joint || hasFunctions) await step('put the CNI interface back', async () => putBack(parts, record, gone, signal));
 }
@@ -122,9 +126,12 @@ function mayWait({ failedReleases = 0 }: AttachmentRecord): boolean {
   return failedReleases + 1 < mostFailures;
 }
 
-/** A caller who is gone counts too: plugins that hang for longer than any caller waits would else never be left to the background. */
+/**
+ * A caller who is gone counts too: plugins that hang for longer than any caller waits would else never be left to the background. The end
+ * of the daemon does not.
+ */
 async function fail(parts: Parts, sandboxId: string, failures: readonly Failure[]): Promise<never> {
-  await countFailure(parts, sandboxId);
+  if (!parts.closing.aborted) await countFailure(parts, sandboxId);
   throw asOne(failures);
 }
 

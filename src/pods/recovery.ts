@@ -146,6 +146,7 @@ function liveTaps(context: PodsContext): ReadonlyMap<string, string | undefined>
   const { store } = context;
   const running = [...store.containers.all().values()].filter(({ state }) => mayRun(state));
   const tapOf = new Map(running.map((container) => [container.sandboxId, container.vm.tap]));
-  const ids = [...store.sandboxes.all().keys(), ...store.sandboxes.unreadable.map(({ id }) => id)];
+  const made = [...store.sandboxes.all().values()].filter(({ state }) => state !== 'CREATING');
+  const ids = [...made.map(({ id }) => id), ...store.sandboxes.unreadable.map(({ id }) => id)];
   return new Map(ids.map((id) => [id, tapOf.get(id)]));
 }

@@ -78,7 +78,7 @@ export async function removeTap(parts: Parts, sandboxId: string, tap: string, si
 
 /** A function that stays out must not keep the container from going: `detach` gives it back, sees to its driver, and counts the failures. */
 async function takeBack(parts: Parts, record: AttachmentRecord, signal: AbortSignal): Promise<void> {
-  if (functionsOf(record).length === 0 || !(await parts.namespaces.isAlive(record.netnsPath))) return;
+  if (record.deleting || functionsOf(record).length === 0 || !(await parts.namespaces.isAlive(record.netnsPath))) return;
   await returnFunctions(parts, record, { mayRebind: false }, signal).catch((error: unknown) => {
     signal.throwIfAborted();
     parts.log.warn({ sandboxId: record.subject.sandboxId, err: error }, 'virtual function not given back; it is tried again');

@@ -205,11 +205,20 @@ describe('a network that cannot be released', () => {
     const network = await node.open();
     const { sandboxId } = request();
     await network.attach(request({ sandboxId }), soon());
-    for (const _call of [1, 2, 3]) await expect(network.detach(sandboxId, AbortSignal.timeout(500))).rejects.toThrow('');
-    await network.detach(sandboxId, soon());
+    for (const _call of [1, 2, 3]) {
+      await expect(network.detach(sandboxId, AbortSignal.timeout(500))).rejects.toThrow('aborted due to timeout');
+    }
+    const hanging = network.recover(new Map(), soon()); // has it tried in the background, under its lock
+    await waitFor(() => node.calls().filter(({ command }) => command === 'DEL').length > 3, { timeoutMs: 20_000, what: 'another DEL' });
+    await network.removeTap(sandboxId, 'tnone', AbortSignal.timeout(5_000));
+    await network.detach(sandboxId, AbortSignal.timeout(5_000));
+    const failures = failedReleases(node);
     writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
-    network.close();
-    await (await node.open()).recover(new Map(), soon());
+    network.close(); // cuts the DEL short, which counts as no failure
+    await hanging.catch(() => undefined);
+    const next = await node.open();
+    expect(failedReleases(node)).toEqual(failures);
+    await next.recover(new Map(), soon());
     expect(node.traces()).toEqual(nothing);
   });
 
@@ -286,4 +295,13 @@ function isGone(pid: string): boolean {
   } catch {
     return true;
   }
+}
+
+/** How often the network of each sandbox could not be released, as recorded. */
+function failedReleases(node: TestNode): readonly unknown[] {
+  const dir = join(node.stateDir, 'attachments');
+  const records = node
+    .traces()
+    .records.map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as { record: { failedReleases?: number } });
+  return records.map(({ record }) => record.failedReleases);
 }

@@ -30,8 +30,8 @@ function insertCard(node: TestNode, waitMs = 20_000): Card {
 }
 
 /** The usual plugin, whose interface is said to be the card's second function. */
-function configureFunction(node: TestNode): void {
-  node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onAdd: 'devices', devices: { eth0: address } }]);
+function configureFunction(node: TestNode, more: object = {}): void {
+  node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onAdd: 'devices', devices: { eth0: address }, ...more }]);
 }
 
 /** Does what libvirt does when a VM starts that has the function: its interface is no more. */
@@ -192,6 +192,25 @@ it('that never comes back is told by name, and does not keep the pod for ever', 
   await network.detach(sandboxId, soon());
   expect(node.calls().map(({ command }) => command)).toEqual(['ADD', 'DEL']);
   expect(existsSync(netnsPath)).toBe(false);
+});
+
+it('that DEL has given up stays where it is, however long other plugins need', async () => {
+  const node = makeNode();
+  configureFunction(node, { onDel: 'fail' });
+  const inserted = insertCard(node);
+  const network = await inserted.open();
+  const { sandboxId } = request();
+  await network.attach(request({ sandboxId }), soon());
+  await expect(network.detach(sandboxId, soon())).rejects.toThrow('the switch is on fire');
+  const onNode = `vf${randomBytes(4).toString('hex')}`;
+  run('ip', 'link', 'add', 'name', onNode, 'type', 'veth', 'peer', 'name', `${onNode}p`);
+  onTestFinished(() => void spawnSync('ip', ['link', 'del', 'dev', onNode]));
+  inserted.sysfs.show(address, [onNode]); // as when the plugin has moved it back
+  await network.removeTap(sandboxId, 'tnone', soon());
+  await expect(network.detach(sandboxId, soon())).rejects.toThrow('the switch is on fire');
+  expect(run('ip', '-br', 'link', 'show', 'dev', onNode)).toContain(onNode);
+  expect(node.traces().namespaces).toHaveLength(1);
+  await network.detach(sandboxId, soon());
 });
 
 it('that no VM can have fails the pod, and leaves nothing', async () => {
