@@ -1,27 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { guestInterface, guestRoutes, pathMtuOf } from '../../../../src/network/links/guest-interface.ts';
-import { parseLinkState, type LinkRoute, type LinkState } from '../../../../src/network/links/link-state.ts';
-
-/** What `ip` of iproute2 6.1 said of interfaces that the plugins bridge and ptp made, and of one set up as Calico does. */
-const recorded = (plugin: string): string =>
-  readFileSync(join(import.meta.dirname, '..', '..', '..', 'fixtures', 'network', `${plugin}-link-state.txt`), 'utf8');
-const stateOf = (plugin: string): LinkState => parseLinkState(recorded(plugin));
-
-/** The output for an interface with these addresses and routes. */
-function told(more: {
-  readonly link?: object;
-  readonly routes4?: readonly object[];
-  readonly routes6?: readonly object[];
-  readonly disabled?: string;
-}): string {
-  const link = { ifname: 'eth0', link_type: 'ether', address: '02:00:00:00:00:01', mtu: 1500, addr_info: [], ...more.link };
-  return [more.disabled ?? '0', [link], more.routes4 ?? [], more.routes6 ?? []]
-    .map((part) => (typeof part === 'string' ? part : JSON.stringify(part)))
-    .join('\n');
-}
+import { parseLinkState, type LinkRoute } from '../../../../src/network/links/link-state.ts';
+import { stateOf, toldState } from './link-states.ts';
 
 describe('guestInterface', () => {
   it('of the bridge plugin has its subnet on the link', () => {
@@ -63,7 +44,7 @@ describe('guestInterface', () => {
 
   it('has no routes of other tables', () => {
     const state = parseLinkState(
-      told({
+      toldState({
         routes4: [
           { dst: '10.9.0.0/16', table: 100 },
           { dst: '10.8.0.0/16', table: 'main' },
@@ -75,7 +56,7 @@ describe('guestInterface', () => {
 
   it('has no gateway of another family', () => {
     const via = { family: 'inet6', host: 'fe80::1' };
-    const state = parseLinkState(told({ routes4: [{ dst: 'default', via }] }));
+    const state = parseLinkState(toldState({ routes4: [{ dst: 'default', via }] }));
     expect(guestInterface(state, []).routes).toEqual([{ destination: '0.0.0.0/0' }]);
   });
 

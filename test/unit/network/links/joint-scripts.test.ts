@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   forwardingScript,
@@ -14,11 +12,10 @@ import {
   standInProgram,
   tapScript,
 } from '../../../../src/network/links/joint-scripts.ts';
-import { parseLinkState, type LinkState } from '../../../../src/network/links/link-state.ts';
+import type { LinkState } from '../../../../src/network/links/link-state.ts';
 import { expectGolden } from '../../../lib/golden.ts';
+import { stateOf } from './link-states.ts';
 
-const stateOf = (plugin: string): LinkState =>
-  parseLinkState(readFileSync(join(import.meta.dirname, '..', '..', '..', 'fixtures', 'network', `${plugin}-link-state.txt`), 'utf8'));
 const macs = { bridge: '02:00:00:00:00:0b', port: '02:00:00:00:00:0c' };
 
 describe.each(['bridge', 'ptp', 'calico'])('for an interface of %s', (plugin) => {

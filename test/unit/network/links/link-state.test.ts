@@ -1,32 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  cidrsOf,
-  linkStateSchema,
-  parseLinkState,
-  parseLinkStates,
-  whyNotBridgeable,
-  type LinkState,
-} from '../../../../src/network/links/link-state.ts';
-
-/** What `ip` of iproute2 6.1 said of interfaces that the plugins bridge and ptp made, and of one set up as Calico does. */
-const recorded = (plugin: string): string =>
-  readFileSync(join(import.meta.dirname, '..', '..', '..', 'fixtures', 'network', `${plugin}-link-state.txt`), 'utf8');
-const stateOf = (plugin: string): LinkState => parseLinkState(recorded(plugin));
-
-/** The output for an interface with these addresses and routes. */
-function told(more: {
-  readonly link?: object;
-  readonly routes4?: readonly object[];
-  readonly routes6?: readonly object[];
-  readonly disabled?: string;
-}): string {
-  const link = { ifname: 'eth0', link_type: 'ether', address: '02:00:00:00:00:01', mtu: 1500, addr_info: [], ...more.link };
-  return [more.disabled ?? '0', [link], more.routes4 ?? [], more.routes6 ?? []]
-    .map((part) => (typeof part === 'string' ? part : JSON.stringify(part)))
-    .join('\n');
-}
+import { cidrsOf, linkStateSchema, parseLinkState, parseLinkStates, whyNotBridgeable } from '../../../../src/network/links/link-state.ts';
+import { recordedState, stateOf, toldState } from './link-states.ts';
 
 describe('parseLinkState', () => {
   it('reads what the bridge plugin leaves, without what the kernel makes by itself', () => {
@@ -52,7 +26,7 @@ describe('parseLinkState', () => {
   it('leaves out addresses and routes that come back by themselves', () => {
     const address = { family: 'inet6', local: 'fd00::5', prefixlen: 64, scope: 'global' };
     const state = parseLinkState(
-      told({
+      toldState({
         link: { addr_info: [{ ...address, dynamic: true }, { ...address, local: 'fe80::5', scope: 'link' }, address] },
         routes6: [
           { dst: 'default', gateway: 'fe80::1', protocol: 'ra' },
@@ -72,7 +46,7 @@ describe('parseLinkState', () => {
     ['1', true],
     ['1 ', true],
   ])('reads disable_ipv6 "%s"', (disabled, expected) => {
-    expect(parseLinkState(told({ disabled })).ipv6Disabled).toBe(expected);
+    expect(parseLinkState(toldState({ disabled })).ipv6Disabled).toBe(expected);
   });
 
   it.each([
@@ -81,13 +55,13 @@ describe('parseLinkState', () => {
     ['auxiliary', 'mlx5_core.sf.4', undefined],
     [undefined, undefined, undefined],
   ])('has the PCI address of a device on the bus %s, %s', (parentbus, parentdev, pciAddress) => {
-    const state = parseLinkState(told({ link: { parentbus, parentdev } }));
+    const state = parseLinkState(toldState({ link: { parentbus, parentdev } }));
     expect(state.pciAddress).toBe(pciAddress);
     expect(linkStateSchema.parse(JSON.parse(JSON.stringify(state)))).toEqual(state);
   });
 
   it('has no MAC where the interface has none', () => {
-    expect(parseLinkState(told({ link: { address: undefined, link_type: 'none' } })).mac).toBe('');
+    expect(parseLinkState(toldState({ link: { address: undefined, link_type: 'none' } })).mac).toBe('');
   });
 
   it('is what a record takes and gives back', () => {
@@ -98,16 +72,16 @@ describe('parseLinkState', () => {
   });
 
   it('reads routes of a kernel that has no IPv6', () => {
-    const [disabled, address, routes4] = recorded('bridge').split('\n');
+    const [disabled, address, routes4] = recordedState('bridge').split('\n');
     expect(parseLinkState([disabled, address, routes4, ''].join('\n')).routes.every(({ family }) => family === 4)).toBe(true);
   });
 
   it.each([
     ['nothing', ''],
     ['no link', '0\n[]\n[]\n[]'],
-    ['half a document', recorded('bridge').slice(0, 200)],
+    ['half a document', recordedState('bridge').slice(0, 200)],
     ['a link without addresses', '0\n[{"ifname": "eth0", "link_type": "ether", "mtu": 1500}]\n[]\n[]'],
-    ['a link with a mtu in words', told({ link: { mtu: 'large' } })],
+    ['a link with a mtu in words', toldState({ link: { mtu: 'large' } })],
   ])('throws for %s', (_what, text) => {
     expect(() => parseLinkState(text)).toThrow(Error);
   });
@@ -133,9 +107,9 @@ describe('whyNotBridgeable', () => {
 
 it('reads several interfaces in the order in which they were made', () => {
   const text = [
-    told({ link: { ifname: 'net1', ifindex: 7 } }),
-    told({ link: { ifname: 'eth0', ifindex: 3 }, disabled: '1' }),
-    told({ link: { ifname: 'net0', ifindex: 5 } }),
+    toldState({ link: { ifname: 'net1', ifindex: 7 } }),
+    toldState({ link: { ifname: 'eth0', ifindex: 3 }, disabled: '1' }),
+    toldState({ link: { ifname: 'net0', ifindex: 5 } }),
   ].join('\n\n');
   expect(parseLinkStates(text).map(({ name, ipv6Disabled }) => [name, ipv6Disabled])).toEqual([
     ['eth0', true],
@@ -150,8 +124,7 @@ it('takes a point-to-point address by its other end', () => {
     { family: 'inet', local: '10.0.0.1', address: '10.0.9.0', prefixlen: 24, scope: 'global' },
     { family: 'inet', local: '10.0.0.2', prefixlen: 16, scope: 'global' },
   ];
-  expect(cidrsOf(parseLinkState(told({ link: { addr_info } }))).map(({ address, prefixLength }) => `${address}/${prefixLength}`)).toEqual([
-    '10.0.9.0/24',
-    '10.0.0.2/16',
-  ]);
+  expect(
+    cidrsOf(parseLinkState(toldState({ link: { addr_info } }))).map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+  ).toEqual(['10.0.9.0/24', '10.0.0.2/16']);
 });
