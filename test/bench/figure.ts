@@ -27,25 +27,30 @@ export function percentile(samples: readonly number[], fraction: number): number
   return value;
 }
 
+/** What stands beside a comparison, each in the samples' unit. */
+function compared(samples: readonly number[], baseline: readonly number[]): Pick<Figure, 'p50' | 'p99' | 'n' | 'baseline'> {
+  return {
+    p50: rounded(percentile(samples, 0.5), 1),
+    p99: rounded(percentile(samples, 0.99), 1),
+    n: samples.length,
+    baseline: rounded(percentile(baseline, 0.5), 1),
+  };
+}
+
 /** How `samples` compare with `baseline` in the same run: the p50s decide. Both in milliseconds. */
 export function ratioFigure(
   what: { readonly bench: string; readonly metric: string; readonly bar?: number; readonly load: number },
   samples: readonly number[],
   baseline: readonly number[],
 ): Figure {
-  const p50 = percentile(samples, 0.5);
-  const against = percentile(baseline, 0.5);
-  const value = rounded(p50 / against, 3);
+  const value = rounded(percentile(samples, 0.5) / percentile(baseline, 0.5), 3);
   return {
     bench: what.bench,
     metric: what.metric,
     value,
     unit: 'ratio',
     ...judged(value, what.bar),
-    p50: rounded(p50, 1),
-    p99: rounded(percentile(samples, 0.99), 1),
-    n: samples.length,
-    baseline: rounded(against, 1),
+    ...compared(samples, baseline),
     load: rounded(what.load, 2),
   };
 }
@@ -56,19 +61,14 @@ export function excessFigure(
   samples: readonly number[],
   baseline: readonly number[],
 ): Figure {
-  const p50 = percentile(samples, 0.5);
-  const against = percentile(baseline, 0.5);
-  const value = rounded(p50 - against, 1);
+  const value = rounded(percentile(samples, 0.5) - percentile(baseline, 0.5), 1);
   return {
     bench: what.bench,
     metric: what.metric,
     value,
     unit: 'ms',
     ...judged(value, what.bar),
-    p50: rounded(p50, 1),
-    p99: rounded(percentile(samples, 0.99), 1),
-    n: samples.length,
-    baseline: rounded(against, 1),
+    ...compared(samples, baseline),
     load: rounded(what.load, 2),
   };
 }
