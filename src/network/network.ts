@@ -24,7 +24,7 @@ import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
 import { makePci } from './sriov/pci.ts';
-import { recover } from './recovery.ts';
+import { recover, reloadFilters } from './recovery.ts';
 import { makeReleases } from './releases.ts';
 import { isLeftToBackground, release, tearDown } from './teardown.ts';
 import { showLink, type ShowLink } from './sriov/recognition.ts';
@@ -121,9 +121,8 @@ export interface Network {
    */
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
-   * After a start of the daemon: loads the filters of running VMs anew, adopts or restarts DHCP of sandboxes in `live`, releases all others
-   * that are recorded, and then has the plugins collect garbage, which is not waited for. Neither is a release that takes long: it goes on in
-   * the background.
+   * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, and releases all others that are recorded. Not waited for
+   * are releases that take long, new filters for running VMs, and the plugins' collection of garbage: these go on in the background.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
@@ -211,6 +210,8 @@ export async function makeNetwork(
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
     await recover(parts, { live, releasePatienceMs, underLock: async (sandboxId, work) => underLock(sandboxId, work, signal) }, signal);
     for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
+    const behind = async (sandboxId: string, work: () => Promise<void>): Promise<void> => underLock(sandboxId, work, closing.signal);
+    void reloadFilters(parts, { live, underLock: behind }, closing.signal);
     void plugins.alone(async () => collectGarbage(parts, AbortSignal.any([closing.signal, AbortSignal.timeout(gcTimeoutMs)])));
   }
 

@@ -23,7 +23,9 @@ export interface Recovery {
 export async function recover(parts: Parts, { live, releasePatienceMs, underLock }: Recovery, signal: AbortSignal): Promise<void> {
   const { records, releases, log } = parts;
   for (const { file, problem } of records.unreadable) log.error({ file, problem }, 'network record unreadable, left alone');
-  const [over, kept] = partition([...records.all()], ([sandboxId, record]) => isOver(record, live.has(sandboxId)));
+  const all = [...records.all()];
+  const over = all.filter(([sandboxId, record]) => isOver(record, live.has(sandboxId)));
+  const kept = all.filter((entry) => !over.includes(entry));
   for (const [sandboxId, { netnsPath }] of over) log.info({ sandboxId, netnsPath }, 'releasing the network of a sandbox that is no more');
   const released = Promise.all(over.map(async ([sandboxId]) => releases.now(sandboxId)));
   const queue = kept.values();
@@ -57,10 +59,6 @@ async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, s
   const record = records.get(sandboxId);
   if (!record?.added || tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
   if (record.joint?.state !== 'made') return joinTap(parts, sandboxId, tap, signal);
-  // The daemon before this one may have had other rules, or another configuration. What cannot be loaded leaves those that are there.
-  await loadFilter(parts, { ...record, added: record.added }, tap, signal).catch((error: unknown) => {
-    log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
-  });
   const helper = await dhcp.find(sandboxId, record.dhcp);
   if (!helper) {
     log.warn({ sandboxId }, 'DHCP server was gone, starting another');
@@ -68,6 +66,27 @@ async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, s
   } else if (helper.pid !== record.dhcp?.pid) await records.put(sandboxId, { ...record, joint: { state: 'made', tap }, dhcp: helper });
 }
 
-function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [readonly T[], readonly T[]] {
-  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
+/**
+ * Loads the filters of running VMs anew: the daemon before this one may have had other rules, or another configuration. In the background
+ * and one after the other: each costs a process, and hundreds of VMs would keep the kubelet waiting. What cannot be loaded leaves the rules
+ * that are there.
+ */
+export async function reloadFilters(
+  parts: Parts,
+  { live, underLock }: Pick<Recovery, 'live' | 'underLock'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { records, namespaces, log } = parts;
+  for (const [sandboxId, tap] of live) {
+    if (tap === undefined) continue;
+    const reload = async (): Promise<void> => {
+      const record = records.get(sandboxId);
+      if (!record?.added || record.joint?.state !== 'made' || record.joint.tap !== tap) return; // another VM has had its own loaded
+      if (await namespaces.isAlive(record.netnsPath)) await loadFilter(parts, { ...record, added: record.added }, tap, signal);
+    };
+    await underLock(sandboxId, reload).catch((error: unknown) => {
+      if (!signal.aborted) log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
+    });
+    if (signal.aborted) return;
+  }
 }

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { discovery, ethernet, ipv4, next, udp } from './frames.ts';
+import { waitFor } from '../../lib/wait.ts';
 import { soon } from './node.ts';
 import { crossing, type Frames } from './wire.ts';
 import { greeting, makeWiredPod, other, own, toAll, type WiredPod } from './wired-pod.ts';
@@ -75,6 +76,8 @@ it('a daemon that starts has its own rules on running VMs, whatever they had', a
   inside('nft', 'flush', 'ruleset');
   expect(await crossing(guest, neighbour, frames, greeting(mac, own.ip))).toEqual(['advert', 'spoofed']);
   await (await node.open()).recover(new Map([[sandboxId, tap]]), soon());
+  const rules = (): string => inside('nft', 'list', 'tables');
+  await waitFor(() => rules().includes('table netdev vmlet'), { timeoutMs: 20_000, what: 'the rules' });
   expect(await crossing(guest, neighbour, frames, greeting(mac, own.ip))).toEqual([]);
   await end();
 });
