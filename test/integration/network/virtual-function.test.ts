@@ -34,6 +34,28 @@ function configureFunction(node: TestNode, more: object = {}): void {
   node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onAdd: 'devices', devices: { eth0: address }, ...more }]);
 }
 
+/** A pod whose interface is the card's function; `plugin` is what the second plugin of its network does besides saying so. */
+async function makeFunctionPod({
+  plugin = {},
+  waitMs = 20_000,
+}: { readonly plugin?: object; readonly waitMs?: number } = {}): Promise<FunctionPod> {
+  const node = makeNode();
+  configureFunction(node, plugin);
+  const inserted = insertCard(node, waitMs);
+  const network = await inserted.open();
+  const { sandboxId } = request();
+  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  return { node, inserted, network, sandboxId, netnsPath };
+}
+
+interface FunctionPod {
+  readonly node: TestNode;
+  readonly inserted: Card;
+  readonly network: Network;
+  readonly sandboxId: string;
+  readonly netnsPath: string;
+}
+
 /** Does what libvirt does when a VM starts that has the function: its interface is no more. */
 function startVm({ sysfs }: Card, netnsPath: string, name = 'eth0'): { readonly end: () => void } {
   const hidden = `tv${randomBytes(4).toString('hex')}`;
@@ -129,12 +151,7 @@ it('stands beside interfaces with taps, which are joined as ever; a daemon that 
 });
 
 it('that libvirt has left with vfio-pci is returned to its driver first', async () => {
-  const node = makeNode();
-  configureFunction(node);
-  const inserted = insertCard(node);
-  const network = await inserted.open();
-  const { sandboxId } = request();
-  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  const { node, inserted, network, sandboxId, netnsPath } = await makeFunctionPod();
   const vm = startVm(inserted, netnsPath);
   const detached = network.detach(sandboxId, soon());
   const probe = join(inserted.sysfs.dir, 'bus', 'pci', 'drivers_probe');
@@ -151,12 +168,7 @@ it.each([
   ['when it has been moved', 3, 'exit'],
   ['before it is as it was', 4, 'created'],
 ] as const)('comes back also when the daemon is killed %s', async (_when, nth, point) => {
-  const node = makeNode();
-  configureFunction(node);
-  const inserted = insertCard(node);
-  const network = await inserted.open();
-  const { sandboxId } = request();
-  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  const { node, inserted, network, sandboxId, netnsPath } = await makeFunctionPod();
   const vm = startVm(inserted, netnsPath);
   await network.joinTap(sandboxId, 'tnone', soon());
   vm.end();
@@ -177,12 +189,7 @@ it.each([
 });
 
 it('that never comes back is told by name, and does not keep the pod for ever', async () => {
-  const node = makeNode();
-  configureFunction(node);
-  const inserted = insertCard(node, 200);
-  const network = await inserted.open();
-  const { sandboxId } = request();
-  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  const { node, inserted, network, sandboxId, netnsPath } = await makeFunctionPod({ waitMs: 200 });
   startVm(inserted, netnsPath);
   inserted.sysfs.bind(address, 'iavf');
   await network.removeTap(sandboxId, 'tnone', soon());
@@ -195,12 +202,7 @@ it('that never comes back is told by name, and does not keep the pod for ever', 
 });
 
 it('that DEL has given up stays where it is, however long other plugins need', async () => {
-  const node = makeNode();
-  configureFunction(node, { onDel: 'fail' });
-  const inserted = insertCard(node);
-  const network = await inserted.open();
-  const { sandboxId } = request();
-  await network.attach(request({ sandboxId }), soon());
+  const { node, inserted, network, sandboxId } = await makeFunctionPod({ plugin: { onDel: 'fail' } });
   await expect(network.detach(sandboxId, soon())).rejects.toThrow('the switch is on fire');
   const onNode = `vf${randomBytes(4).toString('hex')}`;
   run('ip', 'link', 'add', 'name', onNode, 'type', 'veth', 'peer', 'name', `${onNode}p`);
@@ -227,12 +229,7 @@ it('that no VM can have fails the pod, and leaves nothing', async () => {
 });
 
 it('whose card is taken out has nothing to be given back', async () => {
-  const node = makeNode();
-  configureFunction(node);
-  const inserted = insertCard(node);
-  const network = await inserted.open();
-  const { sandboxId } = request();
-  const { netnsPath } = await network.attach(request({ sandboxId }), soon());
+  const { node, inserted, network, sandboxId, netnsPath } = await makeFunctionPod();
   startVm(inserted, netnsPath);
   inserted.sysfs.remove(address);
   await network.detach(sandboxId, soon());
