@@ -75,7 +75,7 @@ describe('a pod network that does not work', () => {
 
   it('a hanging plugin is ended with all that it started, and all is rolled back', async () => {
     const pids = join(node.dir, 'pids');
-    addPlugin(node.network, 'hanging', `[ "$CNI_COMMAND" = DEL ] && exit 0; sleep 1000 & echo $$ $! >${pids}; wait`);
+    addPlugin(node.network, 'hanging', `[ "$CNI_COMMAND" = ADD ] || exit 0; sleep 1000 & echo $$ $! >${pids}; wait`);
     await useSecondPlugin('hanging');
     const began = performance.now();
     const failure = await failureOfSandbox();
@@ -87,7 +87,7 @@ describe('a pod network that does not work', () => {
   });
 
   it('a caller that gives up: the sandbox is made for its retry, or rolled back', async () => {
-    addPlugin(node.network, 'slow', `[ "$CNI_COMMAND" = DEL ] && exit 0; sleep 2; exec ${process.execPath} -e '${passOn}'`);
+    addPlugin(node.network, 'slow', `[ "$CNI_COMMAND" = ADD ] || exit 0; sleep 2; exec ${process.execPath} -e '${passOn}'`);
     await useSecondPlugin('slow');
     expect(await failureOfSandbox(500)).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     const running = await runPod(node.kubelet, pod);

@@ -144,6 +144,7 @@ export async function openCniDirectory(
       clearTimeout(settle);
       unfollow();
       probe.close();
+      versions.close();
     },
   };
 }

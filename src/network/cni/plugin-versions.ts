@@ -20,37 +20,52 @@ export interface SettledConfig {
   readonly unable?: UnablePlugin;
 }
 
-/** Asks plugins which versions of the specification they speak (VERSION, section 2), each program once as long as its file is the same. */
+/**
+ * Asks plugins which versions of the specification they speak (VERSION, section 2), each program once as long as its file is the same; one
+ * that gave no answer in time is asked again, after a pause.
+ */
 export interface PluginVersions {
   /** Settles the version (specification, section 1, "Version considerations"), and tells who does not speak it. Throws nothing. */
   readonly settle: (config: NetworkConfig) => Promise<SettledConfig>;
+  /** Ends the programs that are being asked. */
+  readonly close: () => void;
 }
 
 /** A plugin has nothing to do for its answer, milliseconds. */
 const timeoutMs = 2_000;
 const maxOutputBytes = 64 * 1024;
+/** A program that was too slow, on a busy node perhaps, is left alone for so long, milliseconds: each sandbox would wait for it. */
+const pauseMs = 60_000;
+
+interface Answer {
+  /** The program that gave it; another one under its name is asked anew. */
+  readonly file: string;
+  readonly versions: readonly string[] | undefined;
+  /** How long it counts, on the monotonic clock; default for ever. */
+  readonly until?: number;
+}
 
 /** Makes a memory of plugins' versions, empty. */
 export function makePluginVersions(binDirs: readonly string[]): PluginVersions {
-  const answers = new Map<string, { readonly file: string; readonly versions: readonly string[] | undefined }>();
+  const answers = new Map<string, Answer>();
+  const controller = new AbortController();
 
   async function versionsOf(name: string): Promise<readonly string[] | undefined> {
     const program = await findPlugin(binDirs, name);
     const file = program && (await identityOf(program));
     if (program === undefined || file === undefined) return undefined;
     const known = answers.get(name);
-    if (known?.file === file) return known.versions;
+    if (known?.file === file && performance.now() < (known.until ?? Infinity)) return known.versions;
     const run = await ask(program);
-    if (run?.ended !== 'exit') return undefined; // it was too slow, on a busy node perhaps: it is asked again
-    const versions = run.exitCode === 0 ? parseVersions(run.stdout) : undefined;
-    answers.set(name, { file, versions });
+    const versions = run?.exitCode === 0 ? parseVersions(run.stdout) : undefined;
+    answers.set(name, { file, versions, ...(run?.ended === 'exit' ? {} : { until: performance.now() + pauseMs }) });
     return versions;
   }
 
   async function ask(program: string): Promise<PluginRun | undefined> {
     const env = networkEnvironment('VERSION', binDirs);
     const options = { program, env, input: '{"cniVersion":"1.0.0"}', timeoutMs, maxOutputBytes };
-    return runPlugin(options, AbortSignal.timeout(2 * timeoutMs)).catch(() => undefined);
+    return runPlugin(options, controller.signal).catch(() => undefined);
   }
 
   async function settle(config: NetworkConfig): Promise<SettledConfig> {
@@ -62,7 +77,7 @@ export function makePluginVersions(binDirs: readonly string[]): PluginVersions {
     return { config: cniVersion === config.cniVersion ? config : { ...config, cniVersion }, ...(unable ? { unable } : {}) };
   }
 
-  return { settle };
+  return { settle, close: () => controller.abort() };
 }
 
 /**

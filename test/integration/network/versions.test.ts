@@ -1,6 +1,7 @@
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { identify } from '../../../src/lib/helper-process.ts';
 import { readyCondition } from '../../../src/model/condition.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
@@ -11,15 +12,21 @@ function offer(node: TestNode, cniVersions: readonly string[], plugin: object): 
   writeFileSync(join(node.confDir, '10-test.conflist'), JSON.stringify({ cniVersion: '1.0.0', cniVersions, name: 'testnet', plugins }));
 }
 
-/** Installs the double under another name; it answers VERSION with what it speaks, or not at all. */
-function installPicky(node: TestNode, speaks?: readonly string[]): void {
-  const answer = speaks ? `echo '${JSON.stringify({ cniVersion: '1.0.0', supportedVersions: speaks })}'` : 'exit 1';
+const speaking = (supportedVersions: readonly string[]): string => `echo '${JSON.stringify({ cniVersion: '1.0.0', supportedVersions })}'`;
+
+/** Installs the double under another name, which answers VERSION by a shell's command. */
+function installPicky(node: TestNode, answer: string): void {
   const file = join(node.binDir, 'picky');
   writeFileSync(
     file,
     `#!/bin/sh\n[ "$CNI_COMMAND" != VERSION ] || { echo asked >> ${node.dir}/asked; ${answer}; exit; }\nexec ${node.binDir}/double\n`,
   );
   chmodSync(file, 0o755);
+}
+
+/** The processes that were asked for their version and did not answer. */
+function pidsOf(node: TestNode): number[] {
+  return readFileSync(join(node.dir, 'asking'), 'utf8').trim().split(/\s+/).map(Number);
 }
 
 async function versionOfAdd(node: TestNode, network: Awaited<ReturnType<TestNode['open']>>): Promise<unknown> {
@@ -42,16 +49,32 @@ it('a network whose plugins do not speak its version is not ready, and says whic
 
 it('of the versions of a list the highest is spoken that its plugins speak, now and after an upgrade', async () => {
   const node = makeNode();
-  installPicky(node, ['0.3.1', '0.4.0']);
+  installPicky(node, speaking(['0.3.1', '0.4.0']));
   offer(node, ['0.4.0', '1.0.0', '1.1.0'], bridgePlugin(node)); // Debian's plugins end at 1.0.0
   const network = await node.open();
   expect(network.condition()).toEqual(readyCondition);
   expect(await versionOfAdd(node, network)).toBe('0.4.0');
-  installPicky(node, ['0.4.0', '1.0.0', '1.1.0']);
+  installPicky(node, speaking(['0.4.0', '1.0.0', '1.1.0']));
   expect(await versionOfAdd(node, network)).toBe('1.0.0');
   expect(network.condition()).toEqual(readyCondition);
-  installPicky(node);
+  installPicky(node, 'exit 1');
   expect(await versionOfAdd(node, network)).toBe('1.0.0');
   expect(node.inside('cat', join(node.dir, 'asked'))).toBe('asked\n'.repeat(3)); // once for each program that was there
   expect(node.traces()).toMatchObject({ leases: [], records: [], cached: [], processes: [] });
+});
+
+it('a plugin that does not answer is not asked for each sandbox, and is not left behind', async () => {
+  const node = makeNode();
+  installPicky(node, `sleep 1000 & echo $$ $! >> ${node.dir}/asking; wait`);
+  offer(node, ['0.4.0', '1.0.0'], bridgePlugin(node));
+  const network = await node.open();
+  expect(await versionOfAdd(node, network)).toBe('1.0.0');
+  expect(await versionOfAdd(node, network)).toBe('1.0.0');
+  expect(network.condition()).toEqual(readyCondition);
+  const asked = pidsOf(node);
+  expect(asked).toHaveLength(2); // itself and what it started, once
+  installPicky(node, `sleep 1000 & echo $$ $! >> ${node.dir}/asking; wait; true`); // another file: it is asked anew
+  await waitFor(() => pidsOf(node).length > asked.length, { timeoutMs: 10_000, what: 'another question' });
+  network.close();
+  await waitFor(() => !pidsOf(node).some(identify), { timeoutMs: 10_000, what: 'the end of what was asked' });
 });
