@@ -1,8 +1,8 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { runProgram } from '../../src/lib/run-program.ts';
-import { processesWith } from './processes.ts';
+import { podProcessesWith } from './processes.ts';
 
-/** What is on the machine beyond directories that names one of `texts`: one line for each thing, prefixed by its kind. */
+/** What of pods is on the machine beyond directories and names one of `texts`: one line for each thing, prefixed by its kind. */
 export async function machineLines(texts: readonly string[]): Promise<string[]> {
   const [links, namespaces, mounts] = await Promise.all([
     runProgram('ip', ['-o', 'link', 'show'], { signal: AbortSignal.timeout(20_000) }),
@@ -14,7 +14,7 @@ export async function machineLines(texts: readonly string[]): Promise<string[]> 
     ...prefixed('netns', namespaces),
     ...prefixed('mount', mounts.split('\n')),
   ].filter((line) => texts.some((text) => line.includes(text)));
-  return [...lines, ...processesWith(texts).map(({ pid, command }) => `process ${pid} ${command.slice(0, 300)}`)];
+  return [...lines, ...podProcessesWith(texts).map(({ pid, command }) => `process ${pid} ${command.slice(0, 300)}`)];
 }
 
 function prefixed(kind: string, lines: readonly string[]): string[] {

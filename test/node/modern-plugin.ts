@@ -9,25 +9,27 @@ import { z } from 'zod';
  * listed. Each of these calls is written, with what it was told, to DIR/calls.
  */
 const [plugin = '', dir = ''] = process.argv.slice(2);
+const { CNI_COMMAND: command = '' } = process.env;
 const text = readFileSync(0, 'utf8');
 const attachments = z.array(z.object({ containerID: z.string(), ifname: z.string() }));
-const input = z
-  .looseObject({
-    name: z.string(),
-    cniVersion: z.literal('1.1.0'),
-    ipam: z.looseObject({ dataDir: z.string() }),
-    'cni.dev/valid-attachments': attachments.optional(),
-  })
-  .parse(JSON.parse(text));
-const { CNI_COMMAND: command = '' } = process.env;
+const network = z.looseObject({
+  name: z.string(),
+  cniVersion: z.literal('1.1.0'),
+  ipam: z.looseObject({ dataDir: z.string() }),
+  'cni.dev/valid-attachments': attachments.optional(),
+});
 
-if (command === 'STATUS') status();
+if (command === 'VERSION') process.stdout.write(JSON.stringify({ cniVersion: '1.1.0', supportedVersions: ['1.1.0'] }));
+else if (command === 'STATUS') status();
 else if (command === 'GC') collect();
 else passOn();
 
-function note(): void {
+/** Writes the call down; answers what it was told. */
+function note(): z.infer<typeof network> {
+  const input = network.parse(JSON.parse(text));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('CNI_')));
   appendFileSync(join(dir, 'calls'), `${JSON.stringify({ command, env, input })}\n`);
+  return input;
 }
 
 function status(): void {
@@ -43,7 +45,7 @@ function status(): void {
 
 /** host-local keeps a file an address, whose first line is the container's id. */
 function collect(): void {
-  note();
+  const input = note();
   const valid = new Set(input['cni.dev/valid-attachments']?.map(({ containerID }) => containerID));
   const leases = join(input.ipam.dataDir, input.name);
   for (const name of existsSync(leases) ? readdirSync(leases) : []) {

@@ -19,6 +19,20 @@ export function processesWith(texts: readonly string[]): RunningProcess[] {
   return found;
 }
 
+/**
+ * As `processesWith`, of what can belong to a pod: not the calls of CNI plugins that concern the node's network as a whole, which a daemon
+ * makes when it likes, nor what those have started.
+ */
+export function podProcessesWith(texts: readonly string[]): RunningProcess[] {
+  // Again looked at last: of one that has ended meanwhile the environment is empty.
+  return processesWith(texts).filter(({ pid }) => !isOfNetwork(pid) && commandOf(String(pid)) !== '');
+}
+
+/** STATUS, VERSION and GC have no container (CNI specification, section 2). */
+function isOfNetwork(pid: number): boolean {
+  return /(^|\0)CNI_COMMAND=(STATUS|VERSION|GC)\0/.test(readProc(`${pid}/environ`));
+}
+
 /** True for the command line of a daemon of libvirt's. */
 export function isLibvirtDaemon(command: string): boolean {
   return /^\S*(libvirtd|virtqemud|virtlogd)\b/.test(command);

@@ -9,6 +9,7 @@ import { silentLog } from '../../../src/lib/log.ts';
 import { randomId } from '../../../src/lib/ids.ts';
 import { makeNetwork, type AttachRequest, type Network, type NetworkOptions } from '../../../src/network/network.ts';
 import { waitFor } from '../../lib/wait.ts';
+import { podProcessesWith, processesWith } from '../../node/processes.ts';
 
 /** Runs a program; throws with its stderr. */
 export function run(program: string, ...args: readonly string[]): string {
@@ -29,6 +30,7 @@ export interface Traces {
   readonly records: readonly string[];
   /** Results that are cached as libcni does. */
   readonly cached: readonly string[];
+  /** Ids with command lines; calls of plugins that concern the network as a whole are left out. */
   readonly processes: readonly string[];
   /** Files of DHCP servers. */
   readonly dhcp: readonly string[];
@@ -140,7 +142,7 @@ export function makeNode(): TestNode {
       leases: list(join(dir, 'ipam', 'testnet')).filter((name) => /^[0-9a-f]+[.:]/.test(name)),
       records: list(join(stateDir, 'attachments')),
       cached: list(join(stateDir, 'cni', 'results')),
-      processes: processesOf(dir),
+      processes: podProcessesWith([dir]).map(({ pid, command }) => `${pid} ${command}`),
       dhcp: list(runtimeDir),
     }),
     calls: () =>
@@ -261,22 +263,8 @@ function linkNames(json: string): readonly string[] {
     .toSorted();
 }
 
-/** Processes whose command line names the directory. */
-function processesOf(dir: string): readonly string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return line.includes(dir) ? [`${pid} ${line}`] : [];
-      } catch {
-        return []; // ended meanwhile
-      }
-    });
-}
-
 function cleanUp(dir: string, at: Pick<TestNode, 'netns' | 'netnsDir' | 'runtimeDir' | 'journal'>): void {
-  for (const line of processesOf(at.runtimeDir)) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  for (const { pid } of processesWith([at.runtimeDir])) process.kill(pid, 'SIGKILL');
   for (const group of hangingGroups(at.journal)) process.kill(-group, 'SIGKILL');
   for (const name of list(at.netnsDir)) spawnSync('umount', ['--lazy', join(at.netnsDir, name)]);
   spawnSync('umount', ['--lazy', at.netnsDir]);
