@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { makeCleanupStack, type CleanupFailure } from '../../src/lib/cleanup-stack.ts';
 import { messageOf } from '../../src/lib/errno.ts';
 import { runProgram, tryProgram } from '../../src/lib/run-program.ts';
+import { signalProcess } from '../lib/processes.ts';
 import type { TestNode } from '../node/node.ts';
 import { addPod, netnsPathOf, removePod, type PodAddress } from './network-by-hand.ts';
 
@@ -67,7 +68,7 @@ export async function makeByHand(node: TestNode, sample: Sample): Promise<ByHand
         await inside(bridgeBatch(vm), 'ip', '-batch', '-');
         undo.add(
           'end dnsmasq',
-          () => existsSync(vm.dnsmasqPidFile) && process.kill(Number(readFileSync(vm.dnsmasqPidFile, 'utf8')), 'SIGTERM'),
+          () => existsSync(vm.dnsmasqPidFile) && signalProcess(Number(readFileSync(vm.dnsmasqPidFile, 'utf8')), 'SIGTERM'),
         );
         await inside('', 'dnsmasq', ...dnsmasqArguments(vm, address));
         await virsh(node, signal, 'resume', vm.name);

@@ -6,6 +6,12 @@ export function isRunning(...command: readonly string[]): boolean {
   return processes().some((pid) => read(() => readFileSync(`/proc/${pid}/cmdline`, 'latin1')) === wanted);
 }
 
+/** Sends a signal to a process; throws for what is no id of one, as 0 is the caller's whole group. */
+export function signalProcess(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined || !(pid > 1)) throw new Error(`there is no process to send ${signal} to`);
+  process.kill(pid, signal);
+}
+
 /** Ids of the processes that this one started, directly or not, and that run the program. */
 export function descendantsRunning(program: string): readonly number[] {
   const parents = new Map(processes().map((pid) => [pid, parentOf(pid)]));

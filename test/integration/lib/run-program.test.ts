@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ProgramError, runProgram, tryProgram } from '../../../src/lib/run-program.ts';
 import { identify, isAlive } from '../../../src/lib/helper-process.ts';
+import { signalProcess } from '../../lib/processes.ts';
 import { tempDir } from '../../lib/temp.ts';
 import { waitFor } from '../../lib/wait.ts';
 
@@ -112,7 +113,7 @@ describe('a program that takes or prints too much', () => {
       expect(error.timedOut).toBe(timedOut);
       expect(performance.now() - start).toBeLessThan(15_000);
     } finally {
-      process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL');
+      signalProcess(Number(readFileSync(file, 'utf8')), 'SIGKILL');
     }
   });
 });

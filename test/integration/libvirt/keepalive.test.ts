@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LibvirtConnectionLostError, makeLibvirtClient, type LibvirtClient } from '../../../src/libvirt/libvirt.ts';
 import { startLibvirtd, type PrivateLibvirtd } from '../../lib/libvirtd.ts';
+import { signalProcess } from '../../lib/processes.ts';
 
 let libvirtd: PrivateLibvirtd;
 let client: LibvirtClient;
@@ -25,9 +26,9 @@ test('a libvirtd that pings each second, and gives up after one ping, keeps its 
 });
 
 test('a libvirtd that hangs is given up; when it goes on, the client is back', async () => {
-  process.kill(libvirtd.pid(), 'SIGSTOP');
+  signalProcess(libvirtd.pid(), 'SIGSTOP');
   const error = await client.query.domains.list(0).catch((reason: unknown) => reason);
-  process.kill(libvirtd.pid(), 'SIGCONT');
+  signalProcess(libvirtd.pid(), 'SIGCONT');
   expect(error).toBeInstanceOf(LibvirtConnectionLostError);
   expect(told).toEqual(['connection to libvirtd lost: no sign of life from libvirtd for 3 pings']);
   await client.connected(AbortSignal.timeout(10_000));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { silentLog, type Log } from '../../../src/lib/log.ts';
+import { signalProcess } from '../../lib/processes.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, nothing, request, soon, type TestGuest } from './node.ts';
 
@@ -90,7 +91,7 @@ describe('counters of a pod’s interface', () => {
       expect((await sum('rxPackets')) - packets).toBeGreaterThanOrEqual(3);
     };
     await expectPingsCounted();
-    process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+    signalProcess(network.helperPid(sandboxId), 'SIGKILL');
     await waitFor(() => replaced.length > 0, { timeoutMs: 10_000, what: 'another process' });
     await expectPingsCounted();
     expect(replaced).toEqual([sandboxId]);

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { signalProcess } from '../../lib/processes.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeGuest, makeNode, nothing, request, run, serverPid, soon, type TestGuest, type TestNode } from './node.ts';
 
@@ -52,7 +53,7 @@ describe('a daemon that starts again', () => {
     const replaced: string[] = [];
     network.onHelperReplaced((id) => replaced.push(id));
     for (let killed = 1; killed <= 3; killed++) {
-      process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+      signalProcess(network.helperPid(sandboxId), 'SIGKILL');
       await waitFor(() => replaced.length === killed, { timeoutMs: 10_000, what: 'another DHCP server' });
       expect(guest.dhcp()).toMatchObject({ ip: '10.213.7.2', lease: '4294967295' });
     }
@@ -63,7 +64,7 @@ describe('a daemon that starts again', () => {
     const next = makeGuest(node, network.attachment(sandboxId)?.interfaces[0]?.mac ?? '');
     await network.joinTap(sandboxId, next.tap, soon());
     expect(replaced).toEqual([sandboxId, sandboxId, sandboxId]);
-    process.kill(network.helperPid(sandboxId) ?? 0, 'SIGKILL');
+    signalProcess(network.helperPid(sandboxId), 'SIGKILL');
     await waitFor(() => replaced.length === 4, { timeoutMs: 10_000, what: 'another DHCP server' });
     expect(next.dhcp()?.['ip']).toBe('10.213.7.2');
     await network.detach(sandboxId, soon());
