@@ -110,6 +110,6 @@ describe('a v2 hierarchy', () => {
     expect(readFileSync(join(v2Line?.split(' ')[1] ?? '', parent, id, 'cgroup.type'), 'utf8').trim()).toBe('domain threaded');
     child.kill('SIGKILL');
     await cgroups.removeLeaf(parent, id);
-    await waitFor(() => !existsSync(join(v2Line?.split(' ')[1] ?? '', parent, id)), { timeoutMs: 2_000, what: 'removed leaf' });
+    await waitFor(() => !existsSync(join(v2Line?.split(' ')[1] ?? '', parent, id)), { timeoutMs: 20_000, what: 'removed leaf' });
   });
 });

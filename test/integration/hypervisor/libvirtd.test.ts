@@ -45,7 +45,7 @@ describe('a libvirtd of vmlet’s own', () => {
     hypervisor.onReconnected(() => (reconnected += 1));
     const before = own.libvirtdPid();
     process.kill(before, 'SIGKILL');
-    await waitFor(() => !hypervisor.condition().ready, { timeoutMs: 10_000, what: 'the loss to be seen', everyMs: 1 });
+    await waitFor(() => !hypervisor.condition().ready, { timeoutMs: 30_000, what: 'the loss to be seen', everyMs: 1 });
     await waitFor(() => hypervisor.condition().ready && reconnected === 1, { timeoutMs: 60_000, what: 'libvirtd to be back' });
     expect(own.libvirtdPid()).not.toBe(before);
     expect(await hypervisor.observe(spec.name, soon())).toMatchObject({ state: 'running' });
@@ -73,7 +73,7 @@ describe('a libvirtd that somebody else runs', () => {
       await hypervisor.start(60_000, soon());
       expect(hypervisor.condition().ready).toBe(true);
       await libvirtd.kill9();
-      await waitFor(() => !hypervisor.condition().ready, { timeoutMs: 10_000, what: 'the loss to be seen' });
+      await waitFor(() => !hypervisor.condition().ready, { timeoutMs: 30_000, what: 'the loss to be seen' });
       expect(hypervisor.condition()).toMatchObject({ reason: 'LibvirtUnavailable' });
       const spec = makeVmSpec(own.dir, 'halt', hypervisor.gid);
       const unavailable = { facts: { code: 'LIBVIRT_UNAVAILABLE' } };

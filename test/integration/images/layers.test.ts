@@ -40,7 +40,7 @@ describe('layers that are wanted twice', () => {
     const [empty, disk] = [tarOf(), layerOf(newQcow2())];
     serveLayers(double, 'twice', [empty, disk, empty]);
     const images = await openImages({ registryHostsDir: hostsFor(double) });
-    const image = await images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(20_000));
+    const image = await images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(50_000));
     expect(image.repoTags).toEqual([`${double.host}/vms/twice:v1`]);
     expect(double.requests.filter(({ path }) => path.endsWith(digestOf(empty)))).toHaveLength(1);
   });
@@ -51,7 +51,7 @@ describe('layers that are wanted twice', () => {
     serveLayers(double, 'twice', [disk, disk]);
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, registryHostsDir: hostsFor(double) });
-    await expect(images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(20_000))).rejects.toMatchObject({
+    await expect(images.pull({ reference: `${double.host}/vms/twice:v1` }, AbortSignal.timeout(50_000))).rejects.toMatchObject({
       facts: { code: 'IMAGE_REFUSED', rule: 'two-disks' },
     });
     expect(filesIn(storeDir)).toEqual(nothing);
@@ -64,7 +64,7 @@ describe('layers that are wanted twice', () => {
     serveLayers(double, 'other', layers.toReversed());
     const images = await openImages({ registryHostsDir: hostsFor(double) });
     const pulls = ['one', 'other'].map(async (name) =>
-      images.pull({ reference: `${double.host}/vms/${name}:v1` }, AbortSignal.timeout(20_000)),
+      images.pull({ reference: `${double.host}/vms/${name}:v1` }, AbortSignal.timeout(50_000)),
     );
     for (const ended of await Promise.allSettled(pulls)) {
       expect(ended).toMatchObject({ status: 'rejected', reason: { facts: { code: 'IMAGE_REFUSED', rule: 'two-disks' } } });
@@ -82,7 +82,7 @@ describe('a download that others have joined', () => {
     liar.answer(path, (_request, response) => void gate.promise.then(() => response.end(Buffer.alloc(disk.length, 1))));
     const storeDir = join(tempDir(), 'images');
     const images = await openImages({ storeDir, registryHostsDir: hostsFor(liar, honest) });
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(50_000);
     const pulls = [images.pull({ reference: `${liar.host}/vms/one:v1` }, signal)];
     await waitFor(() => liar.requests.some((each) => each.path === path), { timeoutMs: 10_000, what: 'request of the blob' });
     pulls.push(
@@ -115,7 +115,7 @@ test('a layer that is unpacked is kept until its disk is judged, for a daemon th
   writeFileSync(program, '#!/bin/sh\n[ "$1" = --version ] && { echo qemu-img version 99.0; exit; }\nexec sleep 60\n', { mode: 0o755 });
   const options = { storeDir: join(tempDir(), 'images'), registryHostsDir: hostsFor(double) };
   const first = await openImages({ ...options, qemuImg: program });
-  const pull = first.pull({ reference: `${double.host}/vms/one:v1` }, AbortSignal.timeout(20_000));
+  const pull = first.pull({ reference: `${double.host}/vms/one:v1` }, AbortSignal.timeout(50_000));
   const ended = Promise.allSettled([pull]);
   const ends = (): string[] => filesIn(options.storeDir).ingest.map((name) => name.replace(/^[^.]*/, ''));
   await waitFor(() => ends().includes('.json'), { timeoutMs: 15_000, what: 'journal' });

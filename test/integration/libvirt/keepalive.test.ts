@@ -12,7 +12,7 @@ beforeAll(async () => {
   libvirtd = await startLibvirtd({ libvirtdConf: { keepalive_interval: '1', keepalive_count: '1' } });
   client = makeLibvirtClient({ socketPath: libvirtd.socketPath, uri: 'test:///default', keepalive: { intervalMs: 200, count: 3 } });
   client.on('disconnected', ({ message }) => told.push(message));
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
 });
 afterAll(async () => {
   await client?.close();
@@ -31,6 +31,6 @@ test('a libvirtd that hangs is given up; when it goes on, the client is back', a
   signalProcess(libvirtd.pid(), 'SIGCONT');
   expect(error).toBeInstanceOf(LibvirtConnectionLostError);
   expect(told).toEqual(['connection to libvirtd lost: no sign of life from libvirtd for 3 pings']);
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
   expect(await client.query.domains.list(0)).toHaveLength(1);
 });

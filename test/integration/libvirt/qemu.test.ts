@@ -49,7 +49,7 @@ beforeAll(async () => {
   libvirtd = await startLibvirtd();
   client = makeLibvirtClient({ socketPath: libvirtd.socketPath });
   client.on('event', (event) => events.push(event));
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
   domain = await client.control.domains.define(xml, 0);
 });
 afterAll(async () => {
@@ -111,13 +111,13 @@ test('libvirtd killed: calls fail with a type, the VM lives, events come again a
     .catch((error: unknown) => error);
   await libvirtd.kill9();
   expect(await pending).toSatisfy((error) => isNoAnswer(error) || isLibvirtError(error));
-  await waitFor(() => told.length > 0, { timeoutMs: 5000, what: 'disconnected' });
+  await waitFor(() => told.length > 0, { timeoutMs: 20_000, what: 'disconnected' });
   const refused = await client.query.host.version().catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(LibvirtUnavailableError);
   await libvirtd.restart();
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
   expect(told).toEqual(['LibvirtUnavailableError', 'again: true']);
-  await waitFor(async () => (await client.query.domains.state(domain, 0)).state === 'running', { timeoutMs: 10_000, what: 'running VM' });
+  await waitFor(async () => (await client.query.domains.state(domain, 0)).state === 'running', { timeoutMs: 30_000, what: 'running VM' });
 
   events.length = 0;
   await virsh(libvirtd.virshUri('qemu'), 'save', 'echo', join(dir, 'saved'));
@@ -137,10 +137,10 @@ test('libvirtd killed: calls fail with a type, the VM lives, events come again a
 async function lifecycle(...names: readonly string[]): Promise<DomainEvent | undefined> {
   const seen = (): readonly DomainEvent[] => events.filter((event) => event.kind === 'lifecycle' && names.includes(event.event));
   const told = (): readonly string[] => seen().map((event) => (event.kind === 'lifecycle' ? event.event : ''));
-  await waitFor(() => told().join() === names.join(), { timeoutMs: 10_000, what: `events ${names.join()}` });
+  await waitFor(() => told().join() === names.join(), { timeoutMs: 30_000, what: `events ${names.join()}` });
   return seen().at(-1);
 }
 
 async function kind(wanted: DomainEvent['kind']): Promise<DomainEvent> {
-  return waitFor(() => events.find((event) => event.kind === wanted), { timeoutMs: 10_000, what: `event ${wanted}` });
+  return waitFor(() => events.find((event) => event.kind === wanted), { timeoutMs: 30_000, what: `event ${wanted}` });
 }

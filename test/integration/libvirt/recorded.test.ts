@@ -17,7 +17,7 @@ afterAll(() => libvirtd.stop());
 test('a real libvirtd understands every call; what is asked is what the fixture holds', async () => {
   const tap = await startTap(libvirtd.socketPath);
   const client = makeLibvirtClient({ socketPath: tap.socketPath, uri: 'test:///default' });
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
   await answersOf(client);
   await client.close();
   if (process.env['UPDATE_GOLDEN'] === '1') expectGolden('libvirt/recorded.json', printed(tap.recordings));

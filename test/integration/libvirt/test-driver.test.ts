@@ -14,7 +14,7 @@ beforeAll(async () => {
   uri = libvirtd.virshUri('test');
   client = makeLibvirtClient({ socketPath: libvirtd.socketPath, uri: 'test:///default' });
   client.on('event', (event) => events.push(event));
-  await client.connected(AbortSignal.timeout(10_000));
+  await client.connected(AbortSignal.timeout(30_000));
 });
 afterAll(async () => {
   await client?.close();
@@ -49,7 +49,7 @@ test('what virsh does arrives as events, in order', async () => {
   events.length = 0;
   await define('watched');
   for (const command of ['start', 'suspend', 'resume', 'destroy', 'undefine']) await virsh(uri, command, 'watched');
-  await waitFor(() => events.length >= 6, { timeoutMs: 5000, what: 'six events' });
+  await waitFor(() => events.length >= 6, { timeoutMs: 20_000, what: 'six events' });
   const told = events.map((event) => (event.kind === 'lifecycle' ? `${event.domain.name} ${event.event} ${event.detail}` : event.kind));
   const { destroyed } = libvirtNumbers.stoppedDetail;
   expect(told).toEqual([
@@ -78,7 +78,7 @@ test('two hundred domains, two hundred calls at once, and one call for all', asy
 
 test('a refused URI is an error in the state, and no connection stays open', async () => {
   const other = makeLibvirtClient({ socketPath: libvirtd.socketPath, uri: 'nonsense:///' });
-  const state = await waitFor(() => errorOf(other), { timeoutMs: 10_000, what: 'error' });
+  const state = await waitFor(() => errorOf(other), { timeoutMs: 30_000, what: 'error' });
   expect(state.message).toContain('cannot open nonsense:///');
   expect(isLibvirtError(state.cause)).toBe(true);
   await other.close();

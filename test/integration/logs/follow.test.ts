@@ -97,7 +97,7 @@ describe('ends', () => {
     const all = numbered(0, 200_000);
     append(printed(all));
     const first = await follow();
-    await waitFor(() => lines().length > 0, { timeoutMs: 10_000, what: 'first line', everyMs: 1 });
+    await waitFor(() => lines().length > 0, { timeoutMs: 30_000, what: 'first line', everyMs: 1 });
     await Promise.all([first.pause(), first.pause()]);
     await first.finish();
     const part = lines();
@@ -136,7 +136,7 @@ describe('a console file that is emptied by hand', () => {
     await waitForLines(['a long line before']);
     rmSync(request.positionFile); // what is noted next is the whole position again
     truncateSync(request.consoleFile, 0);
-    await waitFor(() => existsSync(request.positionFile), { timeoutMs: 10_000, what: 'position of the emptied file' });
+    await waitFor(() => existsSync(request.positionFile), { timeoutMs: 30_000, what: 'position of the emptied file' });
     append('after\n');
     await waitForLines(['a long line before', 'after']);
     expect(JSON.parse(readFileSync(request.positionFile, 'utf8'))).toMatchObject({ consoleOffset: 0 });

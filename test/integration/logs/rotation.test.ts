@@ -69,7 +69,7 @@ test.each(traps)('$what is refused at a rotation, and the old log is kept', asyn
   await make(request.logFile);
   await expect(console.reopen(signal)).rejects.toMatchObject({ facts: { code: 'INVALID', field: 'log_path' } });
   append('still\n');
-  await waitFor(() => readEntries(`${request.logFile}.1`).at(-1)?.text === 'still', { timeoutMs: 10_000, what: 'line in the old log' });
+  await waitFor(() => readEntries(`${request.logFile}.1`).at(-1)?.text === 'still', { timeoutMs: 30_000, what: 'line in the old log' });
 });
 
 test('with an aborted signal the caller does not wait', async () => {

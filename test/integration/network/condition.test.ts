@@ -5,7 +5,7 @@ import { readyCondition } from '../../../src/model/condition.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
 
-const within = { timeoutMs: 10_000, what: 'change of condition' };
+const within = { timeoutMs: 30_000, what: 'change of condition' };
 
 describe('a network that cannot be used', () => {
   const cases: readonly (readonly [string, string, (node: TestNode) => string])[] = [

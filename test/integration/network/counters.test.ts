@@ -48,7 +48,7 @@ describe('counters of a pod’s interface', () => {
         const own = ownCounters(guest);
         return counters && Object.entries(own).every(([name, value]) => Reflect.get(counters, name) === value) && counters;
       },
-      { timeoutMs: 10_000, what: 'counters that equal the guest’s' },
+      { timeoutMs: 20_000, what: 'counters that equal the guest’s' },
     );
     expect(after.name).toBe('eth0');
     expect(after.txBytes - (before?.txBytes ?? 0)).toBeGreaterThanOrEqual(3 * 1_000);
@@ -92,7 +92,7 @@ describe('counters of a pod’s interface', () => {
     };
     await expectPingsCounted();
     signalProcess(network.helperPid(sandboxId), 'SIGKILL');
-    await waitFor(() => replaced.length > 0, { timeoutMs: 10_000, what: 'another process' });
+    await waitFor(() => replaced.length > 0, { timeoutMs: 20_000, what: 'another process' });
     await expectPingsCounted();
     expect(replaced).toEqual([sandboxId]);
     expect(udpSockets(network.helperPid(sandboxId))).toEqual([]);
@@ -124,7 +124,7 @@ describe('counters of a pod’s interface', () => {
         const [counters] = (await network.counters(wanted.sandboxId)) ?? [];
         return counters && counters.rxBytes - (before?.rxBytes ?? 0) > 100_000 && counters;
       },
-      { timeoutMs: 10_000, what: 'bytes received' },
+      { timeoutMs: 20_000, what: 'bytes received' },
     );
     expect(after.txBytes - (before?.txBytes ?? 0)).toBeLessThan(20_000);
     await network.detach(wanted.sandboxId, soon());

@@ -25,7 +25,7 @@ async function ask({ send, received }: Wire, message: Buffer): Promise<ReturnTyp
         .map(answerIn)
         .find((answer) => answer !== undefined),
     {
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
       what: 'answer of the DHCP server',
     },
   );

@@ -51,12 +51,12 @@ tcp.on('listening', () => udp.bind(53, '::', () => process.stdout.write('ready')
 
 /**
  * node -e: what answers at each of some places such as `tcp 192.0.2.1 80`, as JSON; null where nobody does, which the kernel tells at once
- * (UDP sockets hear of it when they are connected), or after 5 s.
+ * (UDP sockets hear of it when they are connected), or after 15 s.
  */
 const asker = `const ask = (place) => new Promise((resolve) => {
   const [protocol, host, port] = place.split(' ');
   const none = () => resolve(null);
-  setTimeout(none, 5000).unref();
+  setTimeout(none, 15_000).unref();
   const answer = (data) => resolve(String(data));
   if (protocol === 'tcp') return require('node:net').connect(+port, host).on('data', answer).on('error', none).on('close', none);
   const socket = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4').on('message', answer).on('error', none);

@@ -87,8 +87,8 @@ describe('a DEL that is cut short after it has removed the interface is made goo
     const node = makeNode();
     interruptDel(node, 'bridge', 'hangs until its deadline', 2);
     node.configure([masquerading(node, 'bridge')]);
-    const pod = await makePod(node, 3_000);
-    await expect(pod.release()).rejects.toThrow('bridge, DEL: no answer within 3000 ms, killed');
+    const pod = await makePod(node, 8_000);
+    await expect(pod.release()).rejects.toThrow('bridge, DEL: no answer within 8000 ms, killed');
     await pod.release();
     expect(node.traces()).toEqual(nothing);
   });

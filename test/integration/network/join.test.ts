@@ -32,7 +32,7 @@ async function joinAndDie({ netnsDir, stateDir, runtimeDir, confDir, binDir, tra
     });
   });
   const isServer = (line: string): boolean => /^[0-9]+ dnsmasq /.test(line);
-  await waitFor(() => traces().processes.every(isServer), { timeoutMs: 10_000, what: 'end of the orphans' });
+  await waitFor(() => traces().processes.every(isServer), { timeoutMs: 20_000, what: 'end of the orphans' });
   return outcome;
 }
 
@@ -91,7 +91,7 @@ it('finds a DHCP server that was neither recorded nor had come to write its pid 
   const guest = makeGuest(node, interfaces[0]?.mac ?? '');
   expect(await joinAndDie(node, { sandboxId, tap: guest.tap, nth: 4, point: 'spawn' })).toBe('killed');
   const pidFile = join(node.runtimeDir, `${sandboxId}.pid`);
-  await waitFor(() => existsSync(pidFile), { timeoutMs: 10_000, what: 'pid file of the orphan' });
+  await waitFor(() => existsSync(pidFile), { timeoutMs: 20_000, what: 'pid file of the orphan' });
   rmSync(pidFile);
   expect(node.traces().processes).toHaveLength(1);
   const network = await node.open();

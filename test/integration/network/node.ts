@@ -294,7 +294,7 @@ function hangingGroups(journal: string): ReadonlySet<number> {
 export async function serverPid({ runtimeDir }: TestNode, sandboxId: string): Promise<number> {
   const file = join(runtimeDir, `${sandboxId}.pid`);
   return waitFor(() => existsSync(file) && (Number.parseInt(readFileSync(file, 'utf8'), 10) || false), {
-    timeoutMs: 10_000,
+    timeoutMs: 20_000,
     what: 'pid file of dnsmasq',
   });
 }

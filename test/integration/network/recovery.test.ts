@@ -37,7 +37,7 @@ describe('a daemon that starts again', () => {
     node.configure([bridgePlugin(node)]);
     const { sandboxId, guest } = await runningPod(node);
     process.kill(await serverPid(node, sandboxId), 'SIGKILL');
-    await waitFor(() => node.traces().processes.length === 0, { timeoutMs: 5_000, what: 'end of dnsmasq' });
+    await waitFor(() => node.traces().processes.length === 0, { timeoutMs: 20_000, what: 'end of dnsmasq' });
     const network = await node.open();
     await network.recover(new Map([[sandboxId, guest.tap]]), soon());
     expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
@@ -54,7 +54,7 @@ describe('a daemon that starts again', () => {
     network.onHelperReplaced((id) => replaced.push(id));
     for (let killed = 1; killed <= 3; killed++) {
       signalProcess(network.helperPid(sandboxId), 'SIGKILL');
-      await waitFor(() => replaced.length === killed, { timeoutMs: 10_000, what: 'another DHCP server' });
+      await waitFor(() => replaced.length === killed, { timeoutMs: 20_000, what: 'another DHCP server' });
       expect(guest.dhcp()).toMatchObject({ ip: '10.213.7.2', lease: '4294967295' });
     }
     expect(node.traces().processes).toHaveLength(1);
@@ -65,7 +65,7 @@ describe('a daemon that starts again', () => {
     await network.joinTap(sandboxId, next.tap, soon());
     expect(replaced).toEqual([sandboxId, sandboxId, sandboxId]);
     signalProcess(network.helperPid(sandboxId), 'SIGKILL');
-    await waitFor(() => replaced.length === 4, { timeoutMs: 10_000, what: 'another DHCP server' });
+    await waitFor(() => replaced.length === 4, { timeoutMs: 20_000, what: 'another DHCP server' });
     expect(next.dhcp()?.['ip']).toBe('10.213.7.2');
     await network.detach(sandboxId, soon());
     expect(node.traces()).toMatchObject({ iptables: [], processes: [], namespaces: [], leases: [] });
@@ -106,7 +106,7 @@ describe('a daemon that starts again', () => {
     const [plugin, program] = [orphan('CNI_CONTAINERID', wanted.sandboxId), orphan('VMLET_NETNS', netnsPath)];
     const others = [orphan('CNI_CONTAINERID', request().sandboxId), orphan('CNI_CONTAINERID', live.sandboxId)];
     const network = await node.open();
-    await waitFor(() => plugin.signalCode !== null && program.signalCode !== null, { timeoutMs: 5_000, what: 'end of the orphans' });
+    await waitFor(() => plugin.signalCode !== null && program.signalCode !== null, { timeoutMs: 20_000, what: 'end of the orphans' });
     expect([plugin, program, ...others].map(({ signalCode }) => signalCode)).toEqual(['SIGTERM', 'SIGTERM', null, null]);
     for (const { sandboxId } of [wanted, live]) await network.detach(sandboxId, soon());
   });
@@ -121,11 +121,11 @@ describe('a daemon that starts again', () => {
     const plugin = join(node.binDir, 'bridge');
     const text = readFileSync(plugin, 'utf8');
     writeFileSync(plugin, '#!/bin/sh\nexec sleep 1000\n');
-    const network = await node.open(1_000, 100, { releasePatienceMs: 100 });
+    const network = await node.open(5_000, 100, { releasePatienceMs: 100 });
     await network.recover(new Map(), soon());
     expect(node.traces().records).toHaveLength(6);
     writeFileSync(plugin, text);
-    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 30_000, what: 'release of the networks' });
+    await waitFor(() => node.traces().records.length === 0, { timeoutMs: 45_000, what: 'release of the networks' });
     expect(node.traces()).toEqual(nothing);
   });
 

@@ -6,7 +6,7 @@ import { randomId } from '../../../src/lib/ids.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
 
-const within = { timeoutMs: 15_000, what: 'change of condition' };
+const within = { timeoutMs: 30_000, what: 'change of condition' };
 const call = z.object({ command: z.string(), env: z.record(z.string(), z.string()), input: z.looseObject({}) });
 
 /** STATUS and GC calls of the plugin that speaks 1.1.0. */
@@ -51,10 +51,10 @@ describe('STATUS', () => {
   it('that never comes keeps a daemon from being ready, not from starting', async () => {
     const node = makeModernNode();
     writeFileSync(join(node.dir, 'status'), 'hang');
-    const network = await node.open(4_000);
+    const network = await node.open(8_000);
     expect(network.condition()).toMatchObject({ ready: false, reason: 'CNIStatusUnknown' });
     await waitFor(() => network.condition().reason === 'CNIPluginNotReady', within);
-    expect(network.condition().message).toContain('CNI plugin modern, STATUS: no answer within 4000 ms, killed');
+    expect(network.condition().message).toContain('CNI plugin modern, STATUS: no answer within 8000 ms, killed');
     rmSync(join(node.dir, 'status'));
     await waitFor(() => network.condition().ready, within);
     expect(network.condition().ready).toBe(true);

@@ -43,7 +43,7 @@ it('a network whose plugins do not speak its version is not ready, and says whic
   expect(network.condition()).toMatchObject({ ready: false, reason: 'CNIVersionUnsupported' });
   expect(network.condition().message).toContain('is of version 1.1.0, which the plugin "bridge" does not speak');
   node.configure([bridgePlugin(node)]);
-  await waitFor(() => network.condition().ready, { timeoutMs: 10_000, what: 'a version that is spoken' });
+  await waitFor(() => network.condition().ready, { timeoutMs: 20_000, what: 'a version that is spoken' });
   expect(network.condition()).toEqual(readyCondition);
 });
 
@@ -74,7 +74,7 @@ it('a plugin that does not answer is not asked for each sandbox, and is not left
   const asked = pidsOf(node);
   expect(asked).toHaveLength(2); // itself and what it started, once
   installPicky(node, `sleep 1000 & echo $$ $! >> ${node.dir}/asking; wait; true`); // another file: it is asked anew
-  await waitFor(() => pidsOf(node).length > asked.length, { timeoutMs: 10_000, what: 'another question' });
+  await waitFor(() => pidsOf(node).length > asked.length, { timeoutMs: 20_000, what: 'another question' });
   network.close();
-  await waitFor(() => !pidsOf(node).some(identify), { timeoutMs: 10_000, what: 'the end of what was asked' });
+  await waitFor(() => !pidsOf(node).some(identify), { timeoutMs: 20_000, what: 'the end of what was asked' });
 });

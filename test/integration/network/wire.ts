@@ -91,6 +91,6 @@ export async function crossing(from: Wire, to: Wire, frames: Frames, last: Buffe
       .slice(before)
       .some((received) => received.subarray(0, frame.length).equals(frame));
   from.send(...Object.values(frames), last);
-  await waitFor(() => has(last), { timeoutMs: 10_000, what: 'frame that nothing keeps back' });
+  await waitFor(() => has(last), { timeoutMs: 20_000, what: 'frame that nothing keeps back' });
   return Object.keys(frames).filter((name) => has(frames[name] ?? last));
 }

@@ -15,7 +15,7 @@ describe('the base of an overlay', () => {
     const [ours, theirs] = [join(dir, 'ours.qcow2'), join(dir, 'theirs.qcow2')];
     await volumes.makeRootDisk(
       { path: ours, base: { path: base, format: 'raw', virtualSizeBytes: 2 ** 20 }, uid: 0, gid: 0 },
-      AbortSignal.timeout(10_000),
+      AbortSignal.timeout(30_000),
     );
     await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, theirs], { signal: AbortSignal.timeout(30_000) });
     expect([await volumes.baseOf(ours), await volumes.baseOf(theirs)]).toEqual([base, base]);

@@ -55,9 +55,9 @@ test.each(['abort', 'dispose'])('%s ends it with all that it started', async (ho
   await new Promise((resolve) => {
     filter.stdout.once('data', resolve);
   });
-  await waitFor(() => isRunning('sleep', duration), { timeoutMs: 5_000, what: 'child' });
+  await waitFor(() => isRunning('sleep', duration), { timeoutMs: 20_000, what: 'child' });
   if (how === 'abort') controller.abort();
   else await filter[Symbol.asyncDispose]();
-  await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 5_000, what: 'end of the child' });
+  await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 20_000, what: 'end of the child' });
   expect(await filter.ended()).toMatchObject({ signal: 'SIGKILL' });
 });

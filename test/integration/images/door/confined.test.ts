@@ -115,10 +115,10 @@ describe('how it ends', () => {
   test('by the clock, with all that it started', async () => {
     const duration = `987.${process.pid}`;
     const result = await sh(`setsid sleep ${duration} >/proc/self/fd/3 2>&1 & sleep ${duration} & echo started; wait`, {
-      timeoutMs: 1_000,
+      timeoutMs: 5_000,
     });
     expect(result).toMatchObject({ stdout: 'started\n', signal: 'SIGKILL', killed: 'timeout' });
-    await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 5_000, what: 'end of the children' });
+    await waitFor(() => !isRunning('sleep', duration), { timeoutMs: 20_000, what: 'end of the children' });
   });
 
   test('by too much output, of which 64 KiB are kept', async () => {

@@ -13,6 +13,8 @@ import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(120_000);
 const user = { uid: 65_534, gid: 65_534 };
+/** A confined program has begun and ended by then, also on a busy machine. */
+const longEnoughToStartMs = 5_000;
 const options: ConverterOptions = { qemuImg: 'qemu-img', user, maxFileBytes: 2 ** 30, maxVirtualBytes: 2 ** 40, timeoutMs: 60_000 };
 
 interface Outcome {
@@ -93,7 +95,7 @@ describe('no conversion', () => {
     ['hangs', '[ "$1" = check ] || sleep 60', 'qemu-convert'],
     ['fails', '[ "$1" = check ] || { echo no good >&2; exit 1; }', 'qemu-convert'],
   ])('by a qemu-img that %s', async (_name, script, rule) => {
-    const { told, dir } = await convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: program(script), timeoutMs: 1_500 });
+    const { told, dir } = await convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: program(script), timeoutMs: longEnoughToStartMs });
     expect(told).toBe(rule);
     expect(readdirSync(dir)).toEqual(['disk']);
   });

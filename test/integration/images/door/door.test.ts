@@ -11,6 +11,8 @@ import { newQcow2 } from '../../../lib/qcow2.ts';
 import { tempDir } from '../../../lib/temp.ts';
 
 const signal = AbortSignal.timeout(120_000);
+/** A confined program has begun and ended by then, also on a busy machine. */
+const longEnoughToStartMs = 5_000;
 const options: DoorOptions = { qemuImg: 'qemu-img', user: { uid: 65_534, gid: 65_534 }, maxVirtualBytes: 2 ** 40, timeoutMs: 30_000 };
 
 async function judge(bytes: Buffer, over: Partial<DoorOptions> & { format?: DiskFormat } = {}): Promise<string> {
@@ -146,7 +148,7 @@ describe('a qemu-img that', () => {
     ['crashes in check', report('[ "$1" = info ] || kill -TRAP $$'), 'qemu-check'],
     ['finds leaked clusters only', report('[ "$1" = info ] || exit 3'), 'passed'],
   ])('%s: %s', async (_name, script, expected) => {
-    expect(await withProgram(script, { timeoutMs: 1_500 })).toBe(expected);
+    expect(await withProgram(script, { timeoutMs: longEnoughToStartMs })).toBe(expected);
   });
 
   test('is missing or fails is not the disk’s fault', async () => {

@@ -94,7 +94,7 @@ describe('a blob over HTTP', () => {
     const body = await open(sourceOf(`${server.url}/disk`));
     expect(server.connections()).toBe(1);
     await body.chunks[Symbol.asyncIterator]().return?.();
-    await waitFor(() => server.connections() === 0, { timeoutMs: 5000, what: 'closed connection' });
+    await waitFor(() => server.connections() === 0, { timeoutMs: 20_000, what: 'closed connection' });
   });
 });
 

@@ -185,7 +185,7 @@ describe('a server that is busy', () => {
     });
     const seen = fetchInto(source);
     await expect(seen.result).rejects.toMatchObject({ kind: 'status', registryAway: false });
-    await waitFor(() => count.open === 0, { timeoutMs: 5000, what: 'end of all answers' });
+    await waitFor(() => count.open === 0, { timeoutMs: 20_000, what: 'end of all answers' });
   });
 });
 
@@ -221,8 +221,8 @@ describe('a server that stalls', () => {
   test('but not our own disk: waiting for room is no stall', async () => {
     const bytes = someBytes(1000);
     const { source } = await serve({ bytes, etag: '"a"' });
-    const reserve = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1200));
-    const seen = fetchInto(source, { request: { stallTimeoutMs: 600 }, deps: { reserve } });
+    const reserve = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 3_000));
+    const seen = fetchInto(source, { request: { stallTimeoutMs: 1_500 }, deps: { reserve } });
     expect(await seen.result).toMatchObject({ kind: 'received' });
     expect(seen.retries).toEqual([]);
   });

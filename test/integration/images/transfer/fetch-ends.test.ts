@@ -24,7 +24,7 @@ async function rawServer(answer: (range: string) => string): Promise<string> {
 /** Nothing goes on after a download has ended. */
 async function isOver(seen: Observed, count: ServedCount): Promise<void> {
   expect(seen.followers.every((each) => each.isDisposed())).toBe(true);
-  await waitFor(() => count.open === 0, { timeoutMs: 5000, what: 'end of all answers' });
+  await waitFor(() => count.open === 0, { timeoutMs: 20_000, what: 'end of all answers' });
 }
 
 describe('a blob that is too large', () => {
@@ -174,7 +174,7 @@ describe('a download ends at once', () => {
     const controller = new AbortController();
     const seen = fetchInto(source, { signal: controller.signal, request: { journalEveryMs: 60_000 } });
     seen.result.catch(() => undefined);
-    await waitFor(() => seen.networkBytes() > 0, { timeoutMs: 5000, what: 'first bytes' });
+    await waitFor(() => seen.networkBytes() > 0, { timeoutMs: 20_000, what: 'first bytes' });
     controller.abort(new Error('enough'));
     await expect(seen.result).rejects.toThrow('enough');
     expect(seen.files()).toEqual(['c0ffee.part']);
