@@ -58,6 +58,9 @@ export interface Printing {
   readonly stop: () => Promise<readonly string[]>;
 }
 
+/** Characters that wait to be written, where the disk is slower than asked for. */
+const mostPending = 2 ** 20;
+
 /** Appends numbered lines to a console file, cut anywhere, also within a line, until it is stopped. */
 export function startPrinting(consoleFile: string, bytesPerMs: number): Printing {
   const lines: string[] = [];
@@ -75,7 +78,7 @@ export function startPrinting(consoleFile: string, bytesPerMs: number): Printing
     let pending = '';
     while (!isStopped || pending !== '') {
       const due = (performance.now() - start) * bytesPerMs - written;
-      while (!isStopped && pending.length < due) {
+      while (!isStopped && pending.length < Math.min(due, mostPending)) {
         const line = `line ${lines.length} ${'.'.repeat(lines.length % 200)}`;
         lines.push(line);
         pending += `${line}${lines.length % 3 === 0 ? '\r' : ''}\n`;

@@ -8,7 +8,7 @@ import { newConsole, readEntries, usedBytes } from './followed-console.ts';
 
 test(
   'followers that are killed at any moment lose no line and double none, also when logs are rotated meanwhile',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const { request, follow, entries } = newConsole();
     const rotated: string[] = [];
