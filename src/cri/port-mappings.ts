@@ -7,7 +7,8 @@ import { requirePort } from './numbers.ts';
 
 /**
  * The ports that a pod publishes, each once. Throws INVALID naming the field for what other runtimes hand on unread, and the portmap plugin
- * then leaves out without a word: an address that is none, or a second use of a port that the first one's rule hides.
+ * then leaves out without a word: an address that is none, or a second use of a port at the same address, or at every one. A port may lead
+ * elsewhere at one address than at all others, as the API server lets it (`AccumulateUniqueHostPorts`).
  */
 export function portMappingsFromProto(field: string, protos: readonly ProtoPortMapping[]): readonly PortMapping[] {
   const published = new Map<string, PortMapping>();

@@ -30,6 +30,8 @@ export const networkAnnotations: readonly string[] = Object.values(ownCapabiliti
 export function capabilityArguments(pod: PodWishes): JsonObject {
   const portMappings = pod.portMappings
     .filter(({ hostPort }) => hostPort > 0)
+    // portmap makes its rules in this order and the first that matches counts: one for every address would hide one for a single address.
+    .toSorted((a, b) => Number(isOnEveryAddress(a)) - Number(isOnEveryAddress(b)))
     .map(({ hostPort, containerPort, protocol, hostIp }) => ({
       hostPort,
       containerPort,
@@ -50,6 +52,10 @@ export function capabilityArguments(pod: PodWishes): JsonObject {
     ...Object.fromEntries(own),
     ...(Object.keys(pod.annotations).length > 0 ? { 'io.kubernetes.cri.pod-annotations': pod.annotations } : {}),
   };
+}
+
+function isOnEveryAddress({ hostIp }: PortMapping): boolean {
+  return ['', '0.0.0.0', '::'].includes(hostIp);
 }
 
 /**

@@ -42,12 +42,12 @@ function makeNodeWithNeighbour(): { readonly node: TestNode; readonly elsewhere:
   return { node, elsewhere };
 }
 
-/** node -e: answers its name over TCP on port 80 and over UDP on port 53, in both families. */
-const responder = `const name = process.argv[1];
-const tcp = require('node:net').createServer((socket) => socket.end(name)).listen(80, '::');
+/** node -e: answers its name over TCP and UDP, each on a port, in both families. */
+const responder = `const [name, tcpPort, udpPort] = process.argv.slice(1);
+const tcp = require('node:net').createServer((socket) => socket.end(name)).listen(+tcpPort, '::');
 const udp = require('node:dgram').createSocket({ type: 'udp6', ipv6Only: false });
 udp.on('message', (_, from) => udp.send(name, from.port, from.address));
-tcp.on('listening', () => udp.bind(53, '::', () => process.stdout.write('ready')));`;
+tcp.on('listening', () => udp.bind(+udpPort, '::', () => process.stdout.write('ready')));`;
 
 /**
  * node -e: what answers at each of some places such as `tcp 192.0.2.1 80`, as JSON; null where nobody does, which the kernel tells at once
@@ -65,8 +65,9 @@ const asker = `const ask = (place) => new Promise((resolve) => {
 Promise.all(process.argv.slice(1).map(ask)).then((answers) => process.stdout.write(JSON.stringify(answers), () => process.exit()));`;
 
 /** Serves in a pod's namespace, in place of a guest; ended with the test. */
-async function serve(netnsPath: string, name: string): Promise<void> {
-  const child = spawn('nsenter', [`--net=${netnsPath}`, process.execPath, '-e', responder, name], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function serve(netnsPath: string, name: string, { tcp, udp } = { tcp: 80, udp: 53 }): Promise<void> {
+  const argv = [`--net=${netnsPath}`, process.execPath, '-e', responder, name, `${tcp}`, `${udp}`];
+  const child = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -129,6 +130,21 @@ describe('a port of the node leads to the pod', () => {
     await network.detach(one.sandboxId, soon());
     expectAnswers(null, 'two');
     await network.detach(two.sandboxId, soon());
+  });
+
+  it('at all addresses but one of each family, where it leads to another port of the pod', async () => {
+    const { node, elsewhere } = makeNodeWithNeighbour();
+    const network = await node.open();
+    const [other, otherUdp] = [{ containerPort: 81 }, { protocol: 'UDP', containerPort: 54 }] as const;
+    const everywhere = [mapping(8080), mapping(5353, { ...udp, hostIp: '0.0.0.0' }), mapping(5353, { ...udp, hostIp: '::' })];
+    const at = (hostIp: string): readonly PortMapping[] => [mapping(8080, { ...other, hostIp }), mapping(5353, { ...otherUdp, hostIp })];
+    const wanted = request({ portMappings: [...everywhere, ...at(uplink.second), ...at(uplink.second6)] });
+    const { netnsPath } = await network.attach(wanted, soon());
+    await serve(netnsPath, 'main');
+    await serve(netnsPath, 'other', { tcp: 81, udp: 54 });
+    const [ofMain, ofOther] = [placesOf(uplink.first, uplink.first6), placesOf(uplink.second, uplink.second6)];
+    expect(answersAt(elsewhere, [...ofMain, ...ofOther])).toEqual({ ...all(ofMain, 'main'), ...all(ofOther, 'other') });
+    await network.detach(wanted.sandboxId, soon());
   });
 
   it('over SCTP: as rules, for kernels that speak it', async () => {

@@ -35,6 +35,13 @@ describe('what a pod asks of its network', () => {
     expect(asked({})).toEqual({});
   });
 
+  it('is ports at single addresses before those at all of them, which else would hide them', () => {
+    const hostIps = ['', '0.0.0.0', '192.0.2.7', '::', '192.0.2.8', '::1'];
+    const portMappings = hostIps.map((hostIp, index) => ({ protocol: 'TCP' as const, containerPort: index + 1, hostPort: 8080, hostIp }));
+    const { portMappings: wanted } = capabilityArguments({ dns: noDns, portMappings, annotations: {} });
+    expect(wanted).toEqual([3, 5, 6, 1, 2, 4].map((containerPort) => expect.objectContaining({ containerPort }) as object));
+  });
+
   it('is MAC, addresses and aliases by annotations of ours', () => {
     const annotations = {
       'vmlet.dev/mac': '52:54:00:AB:cd:01',
