@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { invalid } from '../model/errors.ts';
-import type { DnsConfig } from '../model/network.ts';
-import { isAddress, isHostname, isSearchDomain } from './names.ts';
+import { isSearchDomain, type DnsConfig } from '../model/network.ts';
+import { isAddress, isHostname } from './names.ts';
 import { networkConfig, type GuestNetwork } from './network-config.ts';
 
 /** What the documents are made from. */

@@ -5,6 +5,21 @@ export interface DnsConfig {
   readonly options: readonly string[];
 }
 
+const searchLabel = '[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?';
+const searchDomain = new RegExp(`^${searchLabel}(\\.${searchLabel})*$`, 'i');
+
+/** Longest domain name in text (RFC 1035 section 2.3.4, without the length bytes). */
+export const maxDomainLength = 253;
+
+/**
+ * True for what Kubernetes accepts as a search domain, and DHCP can tell: labels may have underscores, with a dot at the end, or the root
+ * alone. Kubernetes does not count a label's 63 characters (RFC 1035), but dnsmasq starts with no longer one.
+ */
+export function isSearchDomain(text: string): boolean {
+  const name = text.replace(/\.$/, '');
+  return text === '.' || (name.length <= maxDomainLength && searchDomain.test(name));
+}
+
 /** One address of an interface, as in a CNI result. */
 export interface InterfaceAddress {
   /** Address with prefix length, `10.244.1.7/24`. */

@@ -1,5 +1,5 @@
 import { invalid } from '../model/errors.ts';
-import type { DnsConfig } from '../model/network.ts';
+import { isSearchDomain, type DnsConfig } from '../model/network.ts';
 import type { PortMapping, SandboxMetadata, StringMap } from '../model/sandbox.ts';
 import { familyOf } from './address.ts';
 
@@ -14,7 +14,8 @@ export interface AttachRequest {
 }
 
 /**
- * Refuses what could not be passed on unchanged: CNI_ARGS has no quoting, and a DHCP option's values are joined with commas.
+ * Refuses what could not be passed on unchanged: CNI_ARGS has no quoting, a DHCP option's values are joined with commas, and its names
+ * have the limits of DNS.
  * Errors: INVALID.
  */
 export function checkRequest({ metadata, hostname, dns }: AttachRequest): void {
@@ -29,13 +30,9 @@ export function checkRequest({ metadata, hostname, dns }: AttachRequest): void {
     if (familyOf(server) === undefined) throw invalid('dns_config.servers', `"${server}" is no IP address`);
   }
   for (const search of dns.searches) {
-    if (!isDomain(search)) throw invalid('dns_config.searches', `"${search}" is no domain name`);
+    if (!isSearchDomain(search))
+      throw invalid('dns_config.searches', `"${search}" is no domain name, whose labels have 63 characters at most`);
   }
-}
-
-/** True for what a DHCP option's list can hold: a name has none of the list's separators. */
-export function isDomain(text: string): boolean {
-  return /^[A-Za-z0-9._-]+$/.test(text);
 }
 
 /** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. */

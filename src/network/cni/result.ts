@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { DnsConfig, InterfaceAddress } from '../../model/network.ts';
+import { isSearchDomain, type DnsConfig, type InterfaceAddress } from '../../model/network.ts';
 import { familyOf, parseCidr } from '../address.ts';
-import { isDomain } from '../attach-request.ts';
 import { check, supportedCniVersions, type JsonObject } from './config.ts';
 
 /** What vmlet takes from a CNI result: the pod interface's addresses in the plugin's order (the first is primary) and DNS. */
@@ -13,7 +12,7 @@ export interface PodResult {
 const address = z.string().refine((text) => parseCidr(text) !== undefined, 'must be an address with prefix length, such as 10.1.2.3/24');
 const ip = z.string().refine((text) => familyOf(text) !== undefined, 'must be an IP address');
 const destination = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a network, such as 0.0.0.0/0');
-const domain = z.string().refine((text) => text === '' || isDomain(text), 'must be a domain name');
+const domain = z.string().refine((text) => text === '' || isSearchDomain(text), 'must be a domain name');
 const texts = z.array(z.string()).nullish();
 const count = z.int().min(0).nullish();
 

@@ -62,6 +62,22 @@ describe('a pod network of real plugins', () => {
     await network.detach(wanted.sandboxId, soon());
   });
 
+  it('serves a pod whose search domain has the longest label', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const search = `${'a'.repeat(63)}.example`;
+    const dns = { servers: [], options: [] };
+    const tooLong = request({ dns: { ...dns, searches: [`a${search}`] } });
+    await expect(network.attach(tooLong, soon())).rejects.toMatchObject({ facts: { code: 'INVALID', field: 'dns_config.searches' } });
+    const wanted = request({ dns: { ...dns, searches: [`${search}.`] } });
+    const { interfaces } = await network.attach(wanted, soon());
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    expect(guest.dhcp()).toMatchObject({ ip: '10.213.7.2', search, domain: search });
+    await network.detach(wanted.sandboxId, soon());
+  });
+
   it('serves a pod with more routes than DHCP can tell', async () => {
     const node = makeNode();
     const many = Array.from({ length: 60 }, (_, index) => ({ dst: `198.51.${index}.0/24`, gw: '10.213.7.1' }));

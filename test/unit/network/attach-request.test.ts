@@ -41,6 +41,7 @@ describe('checkRequest', () => {
     ['dns_config.searches', dns({ searches: ['a,b'] })],
     ['dns_config.searches', dns({ searches: [''] })],
     ['dns_config.searches', dns({ searches: ['a\nb'] })],
+    ['dns_config.searches', dns({ searches: ['example.com', `${'a'.repeat(64)}.example.com`] })],
     ['metadata.name', metadata({ name: 'a;K8S_POD_NAMESPACE=kube-system' })],
     ['metadata.namespace', metadata({ namespace: 'a=b' })],
     ['metadata.uid', metadata({ uid: 'a b' })],

@@ -124,6 +124,7 @@ describe('parseResult refuses', () => {
     ]),
     ['dns.nameservers.0: must be an IP address', '{"cniVersion": "1.0.0", "dns": {"nameservers": ["ns.example"]}}'],
     ['dns.domain: must be a domain name', '{"cniVersion": "1.0.0", "dns": {"domain": "a b"}}'],
+    ['dns.search.0: must be a domain name', `{"cniVersion": "1.0.0", "dns": {"search": ["${'a'.repeat(64)}.example"]}}`],
     ['dns.search.1: must be a domain name', '{"cniVersion": "1.0.0", "dns": {"search": ["a", "b,6.6.6.6"]}}'],
   ])('with "%s"', (problem = '', text = '') => {
     expect(() => parseResult(text, '1.0.0')).toThrow(problem);
