@@ -7,8 +7,11 @@ import { eventBodyOf, tellsPanic } from './vm-state.ts';
 export interface VmEvents {
   /** In libvirt's order. Answers a function that unsubscribes. */
   readonly onEvent: (listener: (event: VmEvent) => void) => () => void;
-  /** The connection is back: events may have been missed, so list again. Answers a function that unsubscribes. */
-  readonly onReconnected: (listener: () => void) => () => void;
+  /**
+   * libvirt is connected, for the first time since the listener subscribed or after a loss: events may have been missed, so list again.
+   * Answers a function that unsubscribes.
+   */
+  readonly onConnected: (listener: () => void) => () => void;
 }
 
 /** Domains that may be ours; what else runs in a libvirtd that is shared is not told of. */
@@ -36,9 +39,6 @@ export function followEvents(client: LibvirtClient, onVmEvent: HypervisorHooks['
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    onReconnected: (listener) =>
-      client.on('connected', ({ again }) => {
-        if (again) listener();
-      }),
+    onConnected: (listener) => client.on('connected', () => listener()),
   };
 }

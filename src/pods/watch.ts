@@ -47,7 +47,7 @@ export function watchVms(context: PodsContext, reconcile: (signal: AbortSignal) 
       unsubscribe = [
         network.onHelperReplaced(onHelperReplaced),
         hypervisor.onEvent(onEvent),
-        hypervisor.onReconnected(() => background('VMs could not be compared with their records', reconcile)),
+        hypervisor.onConnected(() => background('VMs could not be compared with their records', reconcile)),
       ];
     },
     stop: async () => {

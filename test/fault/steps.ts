@@ -10,7 +10,7 @@ import { pointText, type FaultFiles, type Point } from './point.ts';
 const noSteps = new Set([
   'records.get',
   'records.all',
-  ...['accelerator', 'condition', 'lastLogLines', 'followReports', 'list', 'observe', 'onEvent', 'onReconnected', 'pidOf'].map(
+  ...['accelerator', 'condition', 'lastLogLines', 'followReports', 'list', 'observe', 'onEvent', 'onConnected', 'pidOf'].map(
     (name) => `hypervisor.${name}`,
   ),
   ...['start', 'close'].map((name) => `hypervisor.${name}`),

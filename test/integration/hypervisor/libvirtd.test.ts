@@ -41,12 +41,12 @@ describe('a libvirtd of vmlet’s own', () => {
     await hypervisor.define(spec, soon());
     const { pid } = await hypervisor.startPaused(spec.name, 0, soon());
     await hypervisor.resume(spec.name, soon());
-    let reconnected = 0;
-    hypervisor.onReconnected(() => (reconnected += 1));
+    let connected = 0;
+    hypervisor.onConnected(() => (connected += 1));
     const before = own.libvirtdPid();
     process.kill(before, 'SIGKILL');
     await waitFor(() => !hypervisor.condition().ready, { timeoutMs: 30_000, what: 'the loss to be seen', everyMs: 1 });
-    await waitFor(() => hypervisor.condition().ready && reconnected === 1, { timeoutMs: 60_000, what: 'libvirtd to be back' });
+    await waitFor(() => hypervisor.condition().ready && connected === 1, { timeoutMs: 60_000, what: 'libvirtd to be back' });
     expect(own.libvirtdPid()).not.toBe(before);
     expect(await hypervisor.observe(spec.name, soon())).toMatchObject({ state: 'running' });
     expect(await hypervisor.pidOf(spec.name)).toBe(pid);
@@ -56,6 +56,25 @@ describe('a libvirtd of vmlet’s own', () => {
 });
 
 describe('a libvirtd that somebody else runs', () => {
+  it('that comes only after the daemon has started is told of as one that comes back', async () => {
+    await using libvirtd = await startLibvirtd();
+    await using own = await startOwnHypervisor(); // lends its directories
+    await libvirtd.kill9();
+    const external = { socketPath: libvirtd.socketPath, runDir: libvirtd.runDir };
+    const options = { domainType: 'qemu', stateDir: own.dir, runtimeDir: own.dir, bootId: 'boot', external } as const;
+    const hypervisor = await makeHypervisor(options, { log: silentLog });
+    try {
+      await hypervisor.start(1_000, soon());
+      let connected = 0;
+      hypervisor.onConnected(() => (connected += 1));
+      await libvirtd.restart();
+      await waitFor(() => connected === 1, { timeoutMs: 60_000, what: 'the first connection to be told' });
+      expect(await hypervisor.list(soon())).toEqual([]);
+    } finally {
+      await hypervisor.close();
+    }
+  });
+
   it('is used, never started; while it is away calls fail with LIBVIRT_UNAVAILABLE', async () => {
     await using libvirtd = await startLibvirtd();
     await using own = await startOwnHypervisor(); // lends its directories

@@ -32,6 +32,8 @@ export interface World {
   readonly report: Map<string, (report: GuestReport) => void>;
   /** Plays libvirt: the VM ends and the event is told. */
   readonly end: (name: string, cause: VmEndCause) => void;
+  /** Plays libvirt that is connected, again or for the first time. */
+  readonly connect: () => void;
   /** A daemon on this world; a second one is a restart. */
   readonly boot: (changes?: { readonly unclaimedMs?: number }) => Promise<PodsService>;
 }
@@ -39,7 +41,7 @@ export interface World {
 /** An in-memory world under a real state directory. */
 export function makeWorld(): World {
   const dir = tempDir();
-  const listeners = new Set<(event: VmEvent) => void>();
+  const listeners = { events: new Set<(event: VmEvent) => void>(), connected: new Set<() => void>() };
   const world: World = {
     dir,
     calls: [],
@@ -55,10 +57,12 @@ export function makeWorld(): World {
       const vm = world.vms.get(name);
       if (!vm || vm.state === 'off') return;
       Object.assign(vm, { state: 'off', endCause: cause });
-      for (const listener of listeners) listener({ kind: 'stopped', name, cause, atNs: BigInt(Date.now()) * 1_000_000n });
+      for (const listener of listeners.events) listener({ kind: 'stopped', name, cause, atNs: BigInt(Date.now()) * 1_000_000n });
     },
+    connect: () => listeners.connected.forEach((listener) => listener()),
     boot: async (changes = {}) => {
-      listeners.clear();
+      listeners.events.clear();
+      listeners.connected.clear();
       const pods = await makePods(
         {
           ...changes,
@@ -79,7 +83,12 @@ export function makeWorld(): World {
   return world;
 }
 
-function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDeps {
+interface Listeners {
+  readonly events: Set<(event: VmEvent) => void>;
+  readonly connected: Set<() => void>;
+}
+
+function depsOf(world: World, listeners: Listeners): PodsDeps {
   const called = async (name: string, detail = ''): Promise<void> => {
     world.calls.push(`${name}${detail && ` ${detail}`}`);
     await world.holding.get(name);
@@ -143,10 +152,13 @@ function depsOf(world: World, listeners: Set<(event: VmEvent) => void>): PodsDep
       },
       lastLogLines: async () => 'qemu: last words',
       onEvent: (listener) => {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
+        listeners.events.add(listener);
+        return () => listeners.events.delete(listener);
       },
-      onReconnected: () => () => undefined,
+      onConnected: (listener) => {
+        listeners.connected.add(listener);
+        return () => listeners.connected.delete(listener);
+      },
     },
     cgroups: {
       driver: 'cgroupfs',
