@@ -24,7 +24,7 @@ import { openNamespaces } from './netns.ts';
 import { endOrphans } from './orphans.ts';
 import type { Parts } from './parts.ts';
 import { makePci } from './sriov/pci.ts';
-import { recover, reloadFilters } from './recovery.ts';
+import { adopt, recover, reloadFilter, reloadFilters } from './recovery.ts';
 import { makeReleases } from './releases.ts';
 import { isLeftToBackground, release, tearDown } from './teardown.ts';
 import { showLink, type ShowLink } from './sriov/recognition.ts';
@@ -126,6 +126,8 @@ export interface Network {
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
+  /** What `recover` does for a running VM, for one that is known to run only later: libvirt was away at the daemon's start. */
+  readonly adopt: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /** Stops following the configuration directory and what runs in the background; everything that was made stays. */
   readonly close: () => void;
 }
@@ -197,6 +199,12 @@ export async function makeNetwork(
     watch.begin(sandboxId);
   }
 
+  async function adoptAndWatch(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+    watch.begin(sandboxId); // also where something fails: a server that is dead is tried again
+    await adopt(parts, sandboxId, tap, signal);
+    await reloadFilter(parts, sandboxId, tap, signal);
+  }
+
   async function removeUnwatched(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
     if (records.get(sandboxId)?.joint?.tap === tap) watch.end(sandboxId);
     await removeTap(parts, sandboxId, tap, signal);
@@ -245,6 +253,7 @@ export async function makeNetwork(
       return () => void listeners.delete(listener);
     },
     recover: recoverAll,
+    adopt: async (sandboxId, tap, signal) => underLock(sandboxId, async () => adoptAndWatch(sandboxId, tap, signal), signal),
     close: () => {
       watch.close();
       closing.abort();

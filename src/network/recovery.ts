@@ -54,7 +54,7 @@ function isOver({ added, failedReleases }: AttachmentRecord, isLive: boolean): b
 }
 
 /** Sees to it that the guest of a running VM is served. */
-async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, signal: AbortSignal): Promise<void> {
+export async function adopt(parts: Parts, sandboxId: string, tap: string | undefined, signal: AbortSignal): Promise<void> {
   const { records, namespaces, dhcp, log } = parts;
   const record = records.get(sandboxId);
   if (!record?.added || tap === undefined || !(await namespaces.isAlive(record.netnsPath))) return;
@@ -76,17 +76,18 @@ export async function reloadFilters(
   { live, underLock }: Pick<Recovery, 'live' | 'underLock'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { records, namespaces, log } = parts;
   for (const [sandboxId, tap] of live) {
     if (tap === undefined) continue;
-    const reload = async (): Promise<void> => {
-      const record = records.get(sandboxId);
-      if (!record?.added || record.joint?.state !== 'made' || record.joint.tap !== tap) return; // another VM has had its own loaded
-      if (await namespaces.isAlive(record.netnsPath)) await loadFilter(parts, { ...record, added: record.added }, tap, signal);
-    };
-    await underLock(sandboxId, reload).catch((error: unknown) => {
-      if (!signal.aborted) log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
+    await underLock(sandboxId, async () => reloadFilter(parts, sandboxId, tap, signal)).catch((error: unknown) => {
+      if (!signal.aborted) parts.log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
     });
     if (signal.aborted) return;
   }
+}
+
+/** The same for one VM. */
+export async function reloadFilter(parts: Parts, sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
+  const record = parts.records.get(sandboxId);
+  if (!record?.added || record.joint?.state !== 'made' || record.joint.tap !== tap) return; // another VM has had its own loaded
+  if (await parts.namespaces.isAlive(record.netnsPath)) await loadFilter(parts, { ...record, added: record.added }, tap, signal);
 }

@@ -36,6 +36,8 @@ const executors: Executors = {
     await store.putContainer({ ...container, state: 'RUNNING', startedAtNs: clock.nowNs(), bootId: options.bootId });
     followReports(context, container);
     await followConsole(context, container, signal);
+    await context.network.adopt(container.sandboxId, container.vm.tap, signal); // whose recovery may be over, and knew of no running VM
+    await placeHelpers(context, container);
   },
   'undo-start': async (context, container, _step, signal) => {
     const parent = context.store.sandboxes.get(container.sandboxId)?.config.cgroupParent ?? '';

@@ -14,7 +14,7 @@ const noSteps = new Set([
     (name) => `hypervisor.${name}`,
   ),
   ...['start', 'close'].map((name) => `hypervisor.${name}`),
-  ...['attachment', 'close', 'condition', 'counters', 'helperPid', 'isAlive', 'metadata', 'onHelperReplaced', 'recover'].map(
+  ...['adopt', 'attachment', 'close', 'condition', 'counters', 'helperPid', 'isAlive', 'metadata', 'onHelperReplaced', 'recover'].map(
     (name) => `network.${name}`,
   ),
   ...['admitDisk', 'close', 'find', 'hold', 'list', 'release', 'reload', 'usage'].map((name) => `images.${name}`),

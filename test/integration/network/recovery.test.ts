@@ -71,6 +71,29 @@ describe('a daemon that starts again', () => {
     expect(node.traces()).toMatchObject({ iptables: [], processes: [], namespaces: [], leases: [] });
   });
 
+  it('serves a VM that it hears of only later as one that it has found running', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const { sandboxId, guest } = await runningPod(node);
+    const network = await node.open(20_000, 60_000, { dhcpWatchMs: 100 });
+    await network.recover(new Map([[sandboxId, undefined]]), soon());
+    const { netnsPath = '' } = network.attachment(sandboxId) ?? {};
+    const nft = (...argv: readonly string[]): string => run('nsenter', `--net=${netnsPath}`, 'nft', ...argv, 'table', 'bridge', 'vmlet');
+    const filter = nft('list');
+    nft('delete');
+    const replaced: string[] = [];
+    network.onHelperReplaced((id) => replaced.push(id));
+    const pid = network.helperPid(sandboxId);
+    await network.adopt(sandboxId, guest.tap, soon());
+    expect(network.helperPid(sandboxId)).toBe(pid);
+    expect(nft('list')).toBe(filter);
+    process.kill(pid ?? 0, 'SIGKILL');
+    await waitFor(() => replaced.length === 1, { timeoutMs: 10_000, what: 'another DHCP server' });
+    expect(guest.dhcp()?.['ip']).toBe('10.213.7.2');
+    await network.detach(sandboxId, soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+
   it('releases what is not alive, and touches nothing else', async () => {
     const node = makeNode();
     node.configure([bridgePlugin(node)]);

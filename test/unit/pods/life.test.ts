@@ -250,6 +250,27 @@ describe('a restart', () => {
     expect([...world.vms.keys()]).toEqual([pods.container(second).vm.domainName]);
   });
 
+  it('while libvirt is away completes a start that was cut short, and its network, when libvirt is back', async () => {
+    const world = makeWorld();
+    const pods = await world.boot();
+    const sandbox = await pods.runSandbox(podConfig, signal);
+    const id = await pods.createContainer(sandbox, vmConfig, signal);
+    const { domainName, tap } = pods.container(id).vm;
+    await pods.close(AbortSignal.abort());
+    Object.assign(world.vms.get(domainName) ?? {}, { state: 'running' });
+    world.failing.set('list', new Error('libvirt is away'));
+    const again = await world.boot();
+    expect(again.container(id).state).toBe('CREATED');
+    world.failing.clear();
+    world.calls.length = 0;
+    world.connect();
+    await waitFor(() => again.container(id).state === 'RUNNING' && world.calls.includes('addMembers 77'), {
+      timeoutMs: 5_000,
+      what: 'end of the start',
+    });
+    expect(world.calls).toEqual(['list', 'follow log', `adopt network ${sandbox} ${tap}`, 'addMembers 77']);
+  });
+
   it('undoes a creation and a sandbox that were cut short', async () => {
     const world = makeWorld();
     const pods = await world.boot();

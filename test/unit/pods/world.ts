@@ -215,6 +215,7 @@ function depsOf(world: World, listeners: Listeners): PodsDeps {
       counters: async () => undefined,
       removeTap: async () => called('removeTap'),
       recover: async (live) => called('recover network', [...live.keys()].join(',')),
+      adopt: async (sandboxId, tap) => called('adopt network', `${sandboxId} ${tap}`),
       close: () => undefined,
     },
     volumes: {
