@@ -27,7 +27,7 @@ export async function recover(parts: Parts, { live, releasePatienceMs, underLock
   const over = all.filter(([sandboxId, record]) => isOver(record, live.has(sandboxId)));
   const kept = all.filter((entry) => !over.includes(entry));
   for (const [sandboxId, { netnsPath }] of over) log.info({ sandboxId, netnsPath }, 'releasing the network of a sandbox that is no more');
-  const released = Promise.all(over.map(async ([sandboxId]) => releases.now(sandboxId)));
+  const released = Promise.all(over.map(async ([sandboxId, { failedReleases = 0 }]) => releases.now(sandboxId, failedReleases)));
   const queue = kept.values();
   const worker = async (): Promise<void> => {
     for (const [sandboxId] of queue) {

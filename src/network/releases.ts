@@ -1,5 +1,6 @@
 import { messageOf } from '../lib/errno.ts';
 import type { Log } from '../lib/log.ts';
+import { nextRelease, type DueRelease } from './release-order.ts';
 
 /** How networks that could not be released are tried again. */
 export interface ReleasesOptions {
@@ -20,50 +21,48 @@ export interface Releases {
   /** Tries again after a pause that follows from the number of failures; a sandbox that waits already keeps its turn. */
   readonly later: (sandboxId: string, failures: number) => void;
   /** Tries as soon as there is a place; answers when it has been tried, or at once when all has been closed. Throws nothing. */
-  readonly now: (sandboxId: string) => Promise<void>;
+  readonly now: (sandboxId: string, failures: number) => Promise<void>;
   /** Sandboxes that wait or are being tried. */
   readonly pending: () => readonly string[];
   /** Ends what runs and forgets what waits: the next start of the daemon finds it on record. */
   readonly close: () => void;
 }
 
-/** Plugins of so many sandboxes run at a time, beside those of calls. */
-const atOnce = 4;
 /** Longest try, milliseconds: five plugins that hang for the default of `cni.timeout`. One that is cut off is counted and tried again. */
 const tryTimeoutMs = 300_000;
 
 /**
  * Makes the background work; nothing is tried before something is told.
- * INVARIANTS: a sandbox waits or is being tried at most once; at most `atOnce` are being tried. A try that fails again tells so itself
- * (`later`), since whoever counts the failures is the one who releases.
+ * INVARIANTS: a sandbox waits or is being tried at most once; `nextRelease` says how many are being tried, and which comes next. A try that
+ * fails again tells so itself (`later`), since whoever counts the failures is the one who releases.
  */
 export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, { release, log }: ReleasesDeps): Releases {
   const waiting = new Map<string, NodeJS.Timeout>();
-  const due: { readonly sandboxId: string; readonly tried: () => void }[] = [];
-  const running = new Set<string>();
+  const due: (DueRelease & { readonly tried: () => void })[] = [];
+  const running = new Map<string, number>();
   const closing = new AbortController();
 
   function later(sandboxId: string, failures: number): void {
     if (closing.signal.aborted || waiting.has(sandboxId) || due.some((turn) => turn.sandboxId === sandboxId)) return;
     const pauseMs = Math.min(firstPauseMs * 2 ** Math.max(0, failures - 1), longestPauseMs);
-    waiting.set(sandboxId, setTimeout(() => void now(sandboxId), pauseMs).unref());
+    waiting.set(sandboxId, setTimeout(() => void now(sandboxId, failures), pauseMs).unref());
   }
 
-  async function now(sandboxId: string): Promise<void> {
+  async function now(sandboxId: string, failures: number): Promise<void> {
     if (closing.signal.aborted) return;
     clearTimeout(waiting.get(sandboxId));
     waiting.delete(sandboxId);
     const { promise, resolve } = Promise.withResolvers<void>();
-    due.push({ sandboxId, tried: resolve });
+    due.push({ sandboxId, failures, tried: resolve });
     next();
     await promise;
   }
 
   function next(): void {
-    const turn = running.size < atOnce ? due.find(({ sandboxId }) => !running.has(sandboxId)) : undefined;
+    const turn = nextRelease(due, running);
     if (turn === undefined) return;
     due.splice(due.indexOf(turn), 1);
-    running.add(turn.sandboxId);
+    running.set(turn.sandboxId, turn.failures);
     void attempt(turn.sandboxId).finally(() => {
       running.delete(turn.sandboxId);
       turn.tried();
@@ -83,7 +82,7 @@ export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, 
   return {
     later,
     now,
-    pending: () => [...new Set([...waiting.keys(), ...due.map(({ sandboxId }) => sandboxId), ...running])],
+    pending: () => [...new Set([...waiting.keys(), ...due.map(({ sandboxId }) => sandboxId), ...running.keys()])],
     close: () => {
       closing.abort();
       for (const timer of waiting.values()) clearTimeout(timer);

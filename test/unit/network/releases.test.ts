@@ -50,6 +50,24 @@ it('tries four at a time, each once', async () => {
   expect(releases.pending()).toEqual([]);
 });
 
+it('does not keep a network that has failed once waiting for those whose plugins hang', async () => {
+  const tried: string[] = [];
+  const releases = makeReleases(options, {
+    log: silentLog,
+    release: async (id) => {
+      tried.push(id);
+      if (id.startsWith('hanging')) await Promise.withResolvers<void>().promise;
+    },
+  });
+  for (let count = 1; count <= 20; count++) releases.later(`hanging ${count}`, 5);
+  await vi.advanceTimersByTimeAsync(options.longestPauseMs);
+  expect(tried).toEqual(['hanging 1', 'hanging 2', 'hanging 3']);
+  releases.later('fresh', 1);
+  await vi.advanceTimersByTimeAsync(options.firstPauseMs);
+  expect(tried.at(-1)).toBe('fresh');
+  expect(releases.pending()).toHaveLength(20);
+});
+
 it('tries at once what is asked for now, in the place of what waits, and answers when it has been tried', async () => {
   const ends: ((error?: Error) => void)[] = [];
   const releases = makeReleases(options, {
@@ -58,7 +76,7 @@ it('tries at once what is asked for now, in the place of what waits, and answers
   });
   const answers: string[] = [];
   releases.later('a', 1);
-  const asked = ['a', 'b', 'c', 'd', 'e'].map(async (id) => releases.now(id).then(() => answers.push(id)));
+  const asked = ['a', 'b', 'c', 'd', 'e'].map(async (id) => releases.now(id, 0).then(() => answers.push(id)));
   await vi.advanceTimersByTimeAsync(0);
   expect(ends).toHaveLength(4);
   ends[0]?.(new Error('not yet'));
