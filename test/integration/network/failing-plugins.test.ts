@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VmletError, type ErrorFacts } from '../../../src/model/errors.ts';
 import { waitFor } from '../../lib/wait.ts';
-import { bridgePlugin, makeNode, nothing, request, soon, type TestNode } from './node.ts';
+import { bridgePlugin, makeGuest, makeNode, nothing, request, run, soon, type TestNode } from './node.ts';
 
 async function failureOf(work: Promise<unknown>): Promise<{ message: string; facts: ErrorFacts }> {
   const error = await work.then(
@@ -198,6 +198,24 @@ describe('a network that cannot be released', () => {
     writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
     const next = await node.open();
     await next.recover(new Map(), soon());
+    expect(node.traces()).toEqual(nothing);
+  });
+
+  it('has its tap removed by several at a time: what is gone already is fine', async () => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node), { type: 'double', journal: node.journal, onDel: 'fail' }]);
+    const network = await node.open();
+    const { sandboxId } = request();
+    const { interfaces } = await network.attach(request({ sandboxId }), soon());
+    for (const _call of [1, 2]) await expect(network.detach(sandboxId, soon())).rejects.toThrow('the switch is on fire');
+    await network.detach(sandboxId, soon()); // no lock from now on
+    const { tap } = makeGuest(node, interfaces[0]?.mac ?? '');
+    const removals = Array.from({ length: 8 }, async () => network.removeTap(sandboxId, tap, soon()));
+    expect((await Promise.allSettled(removals)).filter(({ status }) => status === 'rejected')).toEqual([]);
+    expect(run('ip', '-br', 'link')).not.toContain(tap);
+    writeFileSync(join(node.binDir, 'double'), '#!/bin/sh\nexit 0\n');
+    network.close();
+    await (await node.open()).recover(new Map(), soon());
     expect(node.traces()).toEqual(nothing);
   });
 
