@@ -5,6 +5,7 @@ import { chooseDns, checkRequest, type AttachRequest } from './attach-request.ts
 import type { AttachmentRecord } from './attachment-record.ts';
 import type { JsonObject } from './cni/config.ts';
 import { capabilityArguments, checkOwnCapabilities, unservedCapabilities } from './cni/capabilities.ts';
+import { untoldByDhcp } from './dhcp/arguments.ts';
 import { podInterface } from './cni/input.ts';
 import { cniFailure } from './cni/failure.ts';
 import { podResult } from './cni/result.ts';
@@ -49,6 +50,8 @@ export async function attach(parts: Parts, request: AttachRequest, signal: Abort
     const added = await describe(parts, record, { result: outcome, dns: request.dns }, signal);
     await records.put(sandboxId, { ...record, added });
     warnOfIpv6({ sandboxId, network: network.name, interfaces: added.attachment.interfaces });
+    const untold = untoldByDhcp(added.attachment);
+    if (untold) log.warn({ sandboxId, ...untold }, 'a guest without cloud-init is not told these: a DHCP option is full');
     return added.attachment;
   } catch (error) {
     await rollBack(parts, sandboxId, progress);

@@ -1,6 +1,7 @@
-import { dhcpRouteBytes, maxDhcpOptionBytes, type DnsConfig, type GuestInterface, type InterfaceRoute } from '../../model/network.ts';
-import { familyOf, netmaskOf, networkOf, parseCidr, type Cidr } from '../address.ts';
+import type { DnsConfig, GuestInterface } from '../../model/network.ts';
+import { netmaskOf, networkOf, parseCidr, type Cidr } from '../address.ts';
 import { bridgeName } from '../links/joint-scripts.ts';
+import { ipv4Routes, limitedOptions, routerOf } from './limited-options.ts';
 
 /** What a DHCP server is told. */
 export interface DhcpSubject {
@@ -23,18 +24,13 @@ export interface DhcpPlace {
  */
 const declined = 'declined';
 
-const anywhere = '0.0.0.0/0';
-
 /**
  * The arguments of a dnsmasq that serves exactly one guest, which is on no subnet of the bridges: `shared-network` lets it answer for a
  * subnet it has no address in (dnsmasq(8)). IPv6 goes by cloud-init: where there is no IPv4 address, the server listens to nothing, but
  * is there, as in every network.
  */
 export function dnsmasqArguments(subject: DhcpSubject, place: DhcpPlace): readonly string[] {
-  const served = subject.interfaces.flatMap((guest, index): readonly Served[] => {
-    const address = primaryIpv4(guest);
-    return address ? [{ index, guest, address }] : [];
-  });
+  const served = servedBy(subject);
   return [
     '--keep-in-foreground',
     '--conf-file=/dev/null',
@@ -63,6 +59,32 @@ interface Served {
   readonly address: Cidr;
 }
 
+function servedBy({ interfaces }: Pick<DhcpSubject, 'interfaces'>): readonly Served[] {
+  return interfaces.flatMap((guest, index) => {
+    const address = primaryIpv4(guest);
+    return address ? [{ index, guest, address }] : [];
+  });
+}
+
+/**
+ * What DHCP does not tell of DNS and routes, since it is more than an option holds; but for routes that lead where the default route leads.
+ * `undefined` when it tells all.
+ */
+export function untoldByDhcp(subject: Omit<DhcpSubject, 'hostname'>): object | undefined {
+  const untold = servedBy(subject).map(({ index, guest }) => {
+    const { servers, searches, routes } = limitedOptions(guest, dnsAt(index, subject.dns));
+    const router = routerOf(ipv4Routes(guest));
+    const needed = routes.left.filter(({ gateway }) => gateway === undefined || gateway !== router).map(({ destination }) => destination);
+    return { servers: servers.left, searches: searches.left, routes: needed };
+  });
+  const all = {
+    servers: untold.flatMap(({ servers }) => servers),
+    searches: untold.flatMap(({ searches }) => searches),
+    routes: untold.flatMap(({ routes }) => routes),
+  };
+  return Object.values(all).some((left) => left.length > 0) ? all : undefined;
+}
+
 /** What is said on one bridge; a tag keeps it from the others. */
 function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readonly string[] {
   const [network = ''] = networkOf(address).split('/');
@@ -72,11 +94,14 @@ function nicArguments({ index, guest, address }: Served, dns: DnsConfig): readon
     `--dhcp-range=${network},static,${netmaskOf(address.prefixLength)},infinite`,
     `--shared-network=${bridgeName(index)},${network}`,
     `--dhcp-host=${guest.mac},set:${tag},tag:!${declined},${address.address},infinite`,
-    ...optionArguments(guest, tag, index === 0 ? dns : noDns),
+    ...optionArguments(guest, tag, dnsAt(index, dns)),
   ];
 }
 
-const noDns: DnsConfig = { servers: [], searches: [], options: [] };
+/** DNS is told on the first interface. */
+function dnsAt(index: number, dns: DnsConfig): DnsConfig {
+  return index === 0 ? dns : { servers: [], searches: [], options: [] };
+}
 
 /** What DHCP gives an interface; nothing to a device, which no bridge of ours reaches. */
 function primaryIpv4(guest: GuestInterface): Cidr | undefined {
@@ -86,55 +111,20 @@ function primaryIpv4(guest: GuestInterface): Cidr | undefined {
 
 function optionArguments(guest: GuestInterface, tag: string, dns: DnsConfig): readonly string[] {
   const tagged = `tag:${tag},`;
-  const routes = guest.routes.filter(({ destination }) => parseCidr(destination)?.family === 4);
-  const router = routes.find(({ destination }) => destination === anywhere)?.gateway;
-  const servers = fitting(
-    dns.servers.filter((server) => familyOf(server) === 4),
-    () => 4,
-  );
-  const searches = fitting(
-    dns.searches.map((search) => search.replace(/\.$/, '')).filter((search) => search !== ''),
-    (search) => search.length + 2, // uncompressed (RFC 3397)
-  );
-  const classless = classlessRoutes(routes);
+  const router = routerOf(ipv4Routes(guest));
+  const limited = limitedOptions(guest, dns);
+  const searches = limited.searches.told;
+  const classless = limited.routes.told.map(({ destination, gateway = '0.0.0.0' }) => `${destination},${gateway}`);
   return [
     option(`${tagged}option:router`, router === undefined ? [] : [router]), // without a value it is not sent; else dnsmasq would name itself
-    option(`${tagged}option:dns-server`, servers),
+    option(`${tagged}option:dns-server`, limited.servers.told),
+    // What comes last dnsmasq writes first: of a client's 576 bytes the domain, which is the first of the list, is what may go without.
     ...(searches.length > 0
-      ? [option(`${tagged}option:domain-search`, searches), option(`${tagged}option:domain-name`, searches.slice(0, 1))]
+      ? [option(`${tagged}option:domain-name`, searches.slice(0, 1)), option(`${tagged}option:domain-search`, searches)]
       : []),
     `--dhcp-option-force=${tagged}option:mtu,${guest.pathMtu ?? guest.mtu}`,
     ...(classless.length > 0 ? [`--dhcp-option-force=${tagged}option:classless-static-route,${classless.join(',')}`] : []),
   ];
-}
-
-/**
- * Option 121 (RFC 3442), only where option 3 is not enough: routes beside the default one, or a default route over a gateway outside
- * the subnet. It replaces option 3, so that the default route is in it too; 0.0.0.0 means "on the link". As many as one option holds:
- * those come last, and are left out first, that lead where the default route leads anyway.
- */
-function classlessRoutes(routes: readonly InterfaceRoute[]): readonly string[] {
-  const isPlain = routes.every(({ destination, gateway }) => destination === anywhere && gateway !== undefined);
-  if (isPlain) return [];
-  const router = routes.find(({ destination }) => destination === anywhere)?.gateway;
-  const rank = ({ destination, gateway }: InterfaceRoute): number => {
-    if (gateway === undefined) return 0; // first, since the gateways of the others are reached by these
-    if (destination === anywhere) return 1;
-    return gateway === router ? 3 : 2;
-  };
-  const values = routes
-    .toSorted((a, b) => rank(a) - rank(b))
-    .map(({ destination, gateway = '0.0.0.0' }) => ({ destination, text: `${destination},${gateway}` }));
-  return fitting(values, ({ destination }) => dhcpRouteBytes(destination)).map(({ text }) => text);
-}
-
-/** The first of some values, as many as one option holds; the seed of cloud-init has them all. */
-function fitting<T>(values: readonly T[], bytesOf: (value: T) => number): readonly T[] {
-  let bytes = 0;
-  return values.filter((value) => {
-    bytes += bytesOf(value);
-    return bytes <= maxDhcpOptionBytes; // dnsmasq refuses to start with a longer one
-  });
 }
 
 function option(name: string, values: readonly string[]): string {

@@ -78,6 +78,28 @@ describe('a pod network of real plugins', () => {
     await network.detach(wanted.sandboxId, soon());
   });
 
+  it.each([
+    ['that fill an option', [60, 60, 60, 60]],
+    ['of which one fills it', [253]],
+  ])('tells search domains %s, to a client that takes 576 bytes', async (_what, lengths) => {
+    const node = makeNode();
+    node.configure([bridgePlugin(node)]);
+    const network = await node.open();
+    const searches = lengths.map((length, index) => `${'abcd'.charAt(index).repeat(62)}.`.repeat(5).slice(0, length));
+    const wanted = request({ hostname: 'h'.repeat(63), dns: { servers: ['10.96.0.10', '10.96.0.11'], searches, options: [] } });
+    const { interfaces } = await network.attach(wanted, soon());
+    const guest = makeGuest(node, interfaces[0]?.mac ?? '');
+    await network.joinTap(wanted.sandboxId, guest.tap, soon());
+    expect(guest.dhcp()).toMatchObject({
+      ip: '10.213.7.2',
+      search: searches.join(' '),
+      dns: '10.96.0.10 10.96.0.11',
+      router: '10.213.7.1',
+      mtu: '1500',
+    });
+    await network.detach(wanted.sandboxId, soon());
+  });
+
   it('serves a pod with more routes than DHCP can tell', async () => {
     const node = makeNode();
     const many = Array.from({ length: 60 }, (_, index) => ({ dst: `198.51.${index}.0/24`, gw: '10.213.7.1' }));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dhcpMark, dnsmasqArguments, type DhcpSubject } from '../../../../src/network/dhcp/arguments.ts';
+import { dhcpMark, dnsmasqArguments, untoldByDhcp, type DhcpSubject } from '../../../../src/network/dhcp/arguments.ts';
 import type { GuestInterface } from '../../../../src/model/network.ts';
 import { expectGolden } from '../../../lib/golden.ts';
 
@@ -134,6 +134,22 @@ describe('what an option cannot hold', () => {
     expect(destinations.slice(2, 22)).toEqual(needed.map(({ destination }) => destination));
     // 9 + 5 bytes, then 8 for each /24: 30 fit into 255.
     expect(destinations).toHaveLength(32);
+  });
+
+  it('is known: servers, search domains, and routes that are needed', () => {
+    const many = (network: string, gateway: string): GuestInterface['routes'] =>
+      Array.from({ length: 40 }, (_, index) => ({ destination: `${network}.${index}.0/24`, gateway }));
+    const routes = [...guest.routes, ...many('198.51', '10.244.1.1'), ...many('203.0', '10.244.1.9')];
+    const dns = { servers: [], searches: ['a', 'b', 'c', 'd', 'e'].map((letter) => `${letter.repeat(60)}.`), options: [] };
+    expect(untoldByDhcp({ interfaces: [{ ...guest, routes }, guest], dns })).toEqual({
+      servers: [],
+      searches: ['e'.repeat(60)],
+      routes: Array.from({ length: 9 }, (_, index) => `203.0.${index + 31}.0/24`),
+    });
+    const plenty = [...guest.routes, ...many('198.51', '10.244.1.1')];
+    expect(untoldByDhcp({ interfaces: [{ ...guest, routes: plenty }], dns: subject.dns })).toBeUndefined();
+    const six = { ...guest, addresses: [{ cidr: 'fd00:244::7/64' }] };
+    expect(untoldByDhcp({ interfaces: [six], dns })).toBeUndefined();
   });
 
   it('never makes an option longer than 255 bytes', () => {
