@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeGroup } from '../../src/cgroup/directory.ts';
 import { isErrno } from '../../src/lib/errno.ts';
 
 interface CgroupMount {
@@ -51,7 +52,7 @@ export async function removePodCgroup(cgroup: string): Promise<void> {
   for (const { path } of hierarchies()) await rmdir(join(path, cgroup)).catch(ignore('ENOENT'));
 }
 
-/** Removes a cgroup with all below it, in every hierarchy. Throws when a process lives there. */
+/** Removes a cgroup with all below it, in every hierarchy. Throws when a process lives there, and not only ends. */
 export async function removeCgroupTree(cgroup: string): Promise<void> {
   for (const path of allMounts()) await removeTree(join(path, cgroup));
 }
@@ -74,7 +75,7 @@ export async function foreignCgroups(cgroup: string): Promise<string[]> {
 async function removeTree(dir: string): Promise<void> {
   const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
   for (const entry of entries) if (entry.isDirectory()) await removeTree(join(dir, entry.name));
-  await rmdir(dir).catch(ignore('ENOENT'));
+  await removeGroup(dir);
 }
 
 async function passControllersOn(dir: string): Promise<void> {
