@@ -113,7 +113,7 @@ export async function startLibvirtd(options: PrivateLibvirtdOptions = {}): Promi
           throw new Error(`libvirtd ended with ${started.exitCode}: ${readFileSync(at('libvirtd.log'), 'utf8')}`);
         return answers(socketPath);
       },
-      { timeoutMs: 20_000, what: 'answer on the socket of the private libvirtd' },
+      { timeoutMs: 60_000, what: 'answer on the socket of the private libvirtd' },
     );
   }
 
@@ -171,11 +171,11 @@ async function answers(socketPath: string): Promise<boolean> {
   }
 }
 
-/** Files appear whole, so that another test may read them at the same time. */
+/** Files appear whole, so that another test may read them at the same time; drafts lie beside the directory, which others copy whole. */
 function keepProbes(capabilities: string): void {
   mkdirSync(probeCache, { recursive: true });
   for (const name of listed(capabilities).filter((file) => file.endsWith('.xml'))) {
-    const draft = join(probeCache, `${name}.${process.pid}`);
+    const draft = `${probeCache}.${process.pid}.${name}`;
     cpSync(join(capabilities, name), draft);
     renameSync(draft, join(probeCache, name));
   }
