@@ -14,7 +14,7 @@ import { bootImage, bootImages, requireClean, untilLogged, vmPod } from './guest
 
 const program = join(import.meta.dirname, '..', 'fault', 'daemon.ts');
 const bootMs = 60_000;
-const signal = AbortSignal.timeout(600_000);
+const signal = (): AbortSignal => AbortSignal.timeout(60_000);
 
 describe('what happens to a node while its daemon is away', () => {
   const boot = bootImages('tick');
@@ -149,7 +149,7 @@ describe('a state directory that cannot be written', () => {
     // Its records on a file system of their own: libvirtd and QEMU have theirs, as after a disk has filled up with something else.
     await node.stopDaemon();
     const records = join(node.stateDir, 'records');
-    await runProgram('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', records], { signal });
+    await runProgram('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', records], { signal: signal() });
     fill = join(records, 'fill');
     await node.startDaemon();
   });
@@ -236,15 +236,15 @@ async function reboot(node: TestNode): Promise<void> {
   });
   await endProcesses(processesWith([`${node.dir}/`]).filter(({ command }) => command.includes('dnsmasq')));
   for (const file of globSync(join(node.stateDir, 'records', 'sandboxes', '*.json'))) {
-    await runProgram('ip', ['netns', 'delete', `vmlet-${basename(file).slice(0, 12)}`], { signal });
+    await runProgram('ip', ['netns', 'delete', `vmlet-${basename(file).slice(0, 12)}`], { signal: signal() });
   }
   for (const flag of ['-F', '-X']) {
-    await runProgram('nsenter', [`--net=${node.network.netnsPath}`, 'iptables', '-t', 'nat', flag], { signal });
+    await runProgram('nsenter', [`--net=${node.network.netnsPath}`, 'iptables', '-w', '-t', 'nat', flag], { signal: signal() });
   }
   rmSync(node.runtimeDir, { recursive: true });
   await removeCgroupTree(`/${basename(node.dir)}`);
 }
 
 async function remount(node: TestNode, how: 'ro' | 'rw'): Promise<void> {
-  await runProgram('mount', ['-o', `remount,${how}`, join(node.stateDir, 'records')], { signal });
+  await runProgram('mount', ['-o', `remount,${how}`, join(node.stateDir, 'records')], { signal: signal() });
 }

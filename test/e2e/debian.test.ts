@@ -13,8 +13,8 @@ import { startResolver } from '../node/resolver.ts';
 import { requireClean, untilLogged, vmPod } from './guests.ts';
 
 const image = 'example.com/guests/debian:1';
-/** Emulated on an idle machine the guest takes a minute, on a busy one three. */
-const bootMs = 400_000;
+/** Emulated on an idle machine the guest takes a minute, on a busy one three, on one that is slow besides more. */
+const bootMs = 900_000;
 const buildMs = 1_200_000;
 
 /** Addresses that no pod's subnet holds: only by its default routes does the guest reach them. */
@@ -81,7 +81,7 @@ describe('a stock cloud image on a dual-stack network', () => {
       await machine.inside('ip', 'route', 'add', 'default', 'via', near);
     }
     peer = await startPeer(machine.netnsPath, { port: machineAt.port });
-    running = await runPod(node.kubelet, vmPod({ name: 'cloud-0', image, memory: '768Mi', cpu: '2', graceSeconds: 120 }));
+    running = await runPod(node.kubelet, vmPod({ name: 'cloud-0', image, memory: '768Mi', cpu: '2', graceSeconds: 240 }));
   }, buildMs + 120_000);
   afterAll(async () => {
     for (const part of [peer, machine, resolver]) await part?.[Symbol.asyncDispose]();

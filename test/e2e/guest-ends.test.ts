@@ -11,7 +11,7 @@ import { requireClean, untilLogged, vmPod } from './guests.ts';
 
 const image = 'example.com/guests/tiny:1';
 const port = '/dev/virtio-ports/dev.vmlet.exit.0';
-const bootMs = 120_000;
+const bootMs = 240_000;
 
 describe('a guest with an operating system', () => {
   let node: TestNode;

@@ -13,7 +13,7 @@ import { processesWith } from '../node/processes.ts';
 import { untilLogged, vmPod } from './guests.ts';
 
 const image = 'example.com/guests/tiny:1';
-const bootMs = 180_000;
+const bootMs = 240_000;
 const second = { subnet: '10.89.7.0/24', gateway: '10.89.7.1', remote: '10.99.0.1' };
 
 describe('a VM on two networks', () => {
@@ -95,7 +95,7 @@ describe('a VM on two networks', () => {
     const [first = ''] = running.ips;
     for (const address of [first, '10.89.7.2']) {
       await inNode('busybox', 'ping', '-c', '2', '-W', '5', address);
-      expect((await getFromPod(node.network, `http://${address}/`)).text.trim()).toBe('web-0');
+      expect((await getFromPod(node.network, `http://${address}/`, 30_000)).text.trim()).toBe('web-0');
       // Nobody listens: that the guest says so shows that a datagram has come, and its answer.
       expect(await inNode(process.execPath, '-e', refusedUdp(address))).toContain('ECONNREFUSED');
     }
@@ -164,7 +164,7 @@ describe('a VM on two networks', () => {
     const [killed = 0] = servers();
     expect(killed).toBeGreaterThan(1);
     process.kill(killed, 'SIGKILL');
-    await waitFor(() => servers().some((pid) => pid !== killed), { timeoutMs: 10_000, what: 'another DHCP server' });
+    await waitFor(() => servers().some((pid) => pid !== killed), { timeoutMs: 60_000, what: 'another DHCP server' });
     expect(await ask('/cgi-bin/net?restart=now')).toContain('exit 0');
     // Its console tells: who asks a guest that is ending waits for an answer that never comes.
     const boots = async (): Promise<number> => (await readLog(logPath())).filter((line) => line.includes('tiny: boot finished')).length;

@@ -41,7 +41,7 @@ describe('what a failed pull says', () => {
           urlHosts: ['localhost', 'disks.example'],
           convert: ['vmdk'],
           attempts: 2,
-          stallTimeout: '1s',
+          stallTimeout: '3s', // longer than a busy machine is silent
           maxBytes: '96Mi',
           maxVirtualSize: '1Ti',
           minFree: smallStore.minFree,

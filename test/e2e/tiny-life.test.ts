@@ -6,7 +6,7 @@ import { getFromPod, startNode, type TestNode } from '../node/node.ts';
 import { requireClean, untilLogged, vmPod } from './guests.ts';
 
 const image = 'example.com/guests/tiny:1';
-const bootMs = 120_000;
+const bootMs = 240_000;
 
 describe('a VM with an operating system, from pull to removal', () => {
   let node: TestNode;
