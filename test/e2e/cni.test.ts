@@ -6,7 +6,7 @@ import { ensureTinyImage } from '../../images/tiny/image.ts';
 import { runProgram } from '../../src/lib/run-program.ts';
 import { deletePod, runPod, type RunningPod } from '../kubelet/kubelet.ts';
 import { waitFor } from '../lib/wait.ts';
-import { addPlugin, getFromPod, startNode, type TestNode } from '../node/node.ts';
+import { addPlugin, getFromPod, startNode, writeConflist, type TestNode } from '../node/node.ts';
 import { makeOtherMachine, type OtherMachine } from '../node/other-machine.ts';
 import { leasedAddresses } from '../node/pod-network.ts';
 import { bootImage, bootImages, requireClean, untilLogged, vmPod } from './guests.ts';
@@ -48,8 +48,8 @@ describe('a VM pod with a host port and a bandwidth', () => {
     ];
     const containers = [{ name: 'vm', image, ports, resources: { limits: { memory: '256Mi' } } }];
     running = await runPod(node.kubelet, vmPod({ name: 'web', image, annotations, spec: { containers } }));
-    await untilLogged(running.containers[0]?.logPath ?? '', /login:/, 120_000);
-  });
+    await untilLogged(running.containers[0]?.logPath ?? '', /login:/, 240_000);
+  }, 600_000);
   afterAll(async () => {
     await machine?.[Symbol.asyncDispose]();
     await node?.stop();
@@ -123,7 +123,7 @@ describe('a network that speaks 1.1.0', () => {
     const { conflist } = node.network;
     const plugins = conflist.plugins.map((plugin) => ({ ...plugin, type: 'modern', ipMasq: false }));
     writeFileSync(file('status'), JSON.stringify({ cniVersion: '1.1.0', code: 50, msg: 'the agent has not started' }));
-    writeFileSync(join(node.cniConfDir, '10-pods.conflist'), JSON.stringify({ ...conflist, cniVersion: '1.1.0', plugins }));
+    await writeConflist(node.cniConfDir, { ...conflist, cniVersion: '1.1.0', plugins });
     await waitFor(async () => (await networkReady())?.reason === 'CNIPluginNotReady', { timeoutMs: 30_000, what: 'word of the plugin' });
     expect((await networkReady())?.message).toContain('CNI plugin modern, STATUS: error 50: the agent has not started');
     rmSync(file('status'));

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../../src/lib/run-program.ts';
 
@@ -67,10 +67,12 @@ export function addPlugin({ binDir }: PodNetwork, name: string, script: string):
   writeFileSync(join(binDir, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
-/** Writes a conflist where the daemon looks for it. */
+/** Writes a conflist where the daemon looks for it; the file appears whole, since the daemon may look at any moment. */
 export async function writeConflist(confDir: string, conflist: Conflist): Promise<void> {
   await mkdir(confDir, { recursive: true });
-  await writeFile(join(confDir, '10-pods.conflist'), JSON.stringify(conflist, undefined, 2));
+  const draft = join(confDir, '10-pods.draft');
+  await writeFile(draft, JSON.stringify(conflist, undefined, 2));
+  await rename(draft, join(confDir, '10-pods.conflist'));
 }
 
 /** The addresses that are leased now. */
