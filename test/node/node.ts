@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
@@ -39,7 +39,7 @@ export interface NodeOptions {
   readonly kubelet?: Partial<KubeletSettings>;
   /** Another entry of the daemon, and its environment (asked at each start). */
   readonly daemon?: { readonly program?: string; readonly env?: () => Readonly<Record<string, string>> };
-  /** Longest time until the runtime reports itself ready; default 60 000 ms. `false`: do not wait for it. */
+  /** Longest time until the runtime reports itself ready; default 180 000 ms. `false`: do not wait for it. */
   readonly readyWithinMs?: number | false;
   /** Gives up waiting. */
   readonly signal?: AbortSignal;
@@ -124,7 +124,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
         const { status } = await client.runtime.status({}, { timeoutMs: 2_000 });
         return status?.conditions.find(({ type }) => type === 'RuntimeReady')?.status === true && 'ready';
       },
-      { timeoutMs: options.readyWithinMs ?? 60_000, what: 'RuntimeReady' },
+      { timeoutMs: options.readyWithinMs ?? 180_000, what: 'RuntimeReady' },
     );
     await abandonOnAbort(ready, options.signal ?? new AbortController().signal);
     if (started.hasEnded()) throw new Error(`the daemon ended at its start: ${await started.ended}`);
@@ -167,7 +167,9 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     },
     stopDaemon: async () => (daemon ? daemon.end(30_000) : 'not running'),
     libvirtdPid: () => {
-      const [found] = processesWith([`${dir}/`]).filter(({ command }) => isLibvirtDaemon(command));
+      // A child that is about to become QEMU has the same command line, and may have the lower pid.
+      const pid = Number(readFileSync(join(paths.runtimeDir, 'libvirt', 'libvirtd.pid'), 'utf8'));
+      const found = processesWith([`${dir}/`]).find((each) => each.pid === pid && isLibvirtDaemon(each.command));
       if (!found) throw new Error('no libvirtd of this node runs');
       return found.pid;
     },
