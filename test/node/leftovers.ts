@@ -1,6 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { foreignCgroups } from '../kubelet/kubelet.ts';
+import { waitFor } from '../lib/wait.ts';
 import { machineLines } from './machine.ts';
 import { leasedAddresses, networkLeftovers, type PodNetwork } from './pod-network.ts';
 
@@ -25,7 +26,7 @@ export interface LeftoverQuery {
  */
 export async function findLeftovers(query: LeftoverQuery): Promise<string[]> {
   const { dir, stateDir, runtimeDir, network } = query;
-  const files = (await readdir(dir, { recursive: true })).map((path) => join(dir, path));
+  const files = await filesUnder(dir);
   const ids = await knownIds(query, files);
   const machine = await machineLines([dir, ...ids]);
   const [ofNetwork, leases, cgroups] = await Promise.all([
@@ -51,6 +52,15 @@ export async function findLeftovers(query: LeftoverQuery): Promise<string[]> {
     ...cgroups.map((path) => `cgroup ${path}`),
     ...ofPods.map((file) => `file ${relative(dir, file)}`),
   ];
+}
+
+/** A directory that goes while it is walked fails the walk: the daemon goes on at its work meanwhile. */
+async function filesUnder(dir: string): Promise<string[]> {
+  const paths = await waitFor(async () => readdir(dir, { recursive: true }), {
+    timeoutMs: 20_000,
+    what: `directory ${dir} that holds still`,
+  });
+  return paths.map((path) => join(dir, path));
 }
 
 /** The first twelve digits of each id: all names on the machine are made of them. */
