@@ -39,7 +39,12 @@ export async function startHelper(program: string, args: readonly string[], opti
     });
     child.unref();
     const pid = child.pid ?? 0;
-    return { pid, startTicks: startTicksOf(pid) ?? '0' };
+    try {
+      return { pid, startTicks: startTicksOf(pid) ?? '0' };
+    } catch (error) {
+      child.kill('SIGKILL'); // nobody would know of it
+      throw error;
+    }
   } finally {
     closeSync(out);
   }

@@ -8,16 +8,20 @@ export interface ConfinedFilter extends AsyncDisposable {
   readonly stdin: Writable;
   /** To be read to its end. */
   readonly stdout: Readable;
-  /** How it ended, with the first 4 KiB that it said; throws when it could not be started. */
+  /** How it ended, with the first 4 KiB that it said. */
   readonly ended: () => Promise<ProcessEnd & { readonly stderr: string }>;
 }
 
 const maxStderrBytes = 4_096;
 
-/** Starts a program as `spawnConfined` says, fed by `stdin`; the signal ends it. There is no limit by the clock: whoever feeds it has one. */
-export function filterConfined(command: readonly string[], options: CellOptions, signal: AbortSignal): ConfinedFilter {
+/**
+ * Starts a program as `spawnConfined` says, fed by `stdin`; the signal ends it. There is no limit by the clock: whoever feeds it has one.
+ * Throws the system's error when it cannot be started.
+ */
+export async function filterConfined(command: readonly string[], options: CellOptions, signal: AbortSignal): Promise<ConfinedFilter> {
   signal.throwIfAborted();
   const child = spawnConfined(command, { ...options, stdin: 'pipe' });
+  if (child.process.pid === undefined) await child.ended; // throws; out of descriptors, such a child has no streams either
   const { stdin, stdout } = child.process;
   if (stdin === null || stdout === null) throw new Error('a child without pipes');
   const stderr = collectText(child.process.stderr, maxStderrBytes, child.kill);

@@ -20,7 +20,7 @@ export async function* unpackXz(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const cpuSeconds = 60 + Math.ceil(maxUnpackedBytes / slowestBytesPerSecond);
-  await using xz = filterConfined(command, { user, memoryBytes, cpuSeconds }, signal);
+  await using xz = await filterConfined(command, { user, memoryBytes, cpuSeconds }, signal);
   const fed = feed(xz.stdin, packed);
   fed.catch((error: unknown) => xz.stdout.destroy(error instanceof Error ? error : new Error('feeding failed', { cause: error })));
   for await (const chunk of xz.stdout as AsyncIterable<Buffer>) yield chunk;

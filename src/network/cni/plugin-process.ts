@@ -28,6 +28,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
     child.once('error', reject);
     child.once('close', (code, by) => resolve({ exitCode: code ?? undefined, signal: by ?? undefined }));
   });
+  if (child.pid === undefined) await closed; // throws the system's error; out of descriptors, such a child has no streams either
   let ended: PluginRun['ended'] = 'exit';
   const timers: NodeJS.Timeout[] = [];
   const end = (why: PluginRun['ended']): void => {

@@ -41,7 +41,12 @@ export function watchDhcp({ periodMs, longestPauseMs }: DhcpWatchOptions, { part
 
   const isDead = (sandboxId: string): boolean => {
     const { dhcp, joint } = records.get(sandboxId) ?? {};
-    return watched.has(sandboxId) && dhcp !== undefined && joint?.state === 'made' && !isAlive(dhcp);
+    if (!watched.has(sandboxId) || dhcp === undefined || joint?.state !== 'made') return false;
+    try {
+      return !isAlive(dhcp);
+    } catch {
+      return false; // it cannot be seen, on a node out of descriptors for one: a next look tells
+    }
   };
 
   async function mend(sandboxId: string): Promise<void> {

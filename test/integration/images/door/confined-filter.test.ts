@@ -5,8 +5,8 @@ import { waitFor } from '../../../lib/wait.ts';
 
 const options = { user: { uid: 65_534, gid: 65_534 }, memoryBytes: 2 ** 28, cpuSeconds: 7 };
 
-function start(script: string, signal: AbortSignal = AbortSignal.timeout(30_000)) {
-  const filter = filterConfined(['sh', '-c', script], options, signal);
+async function start(script: string, signal: AbortSignal = AbortSignal.timeout(30_000)) {
+  const filter = await filterConfined(['sh', '-c', script], options, signal);
   onTestFinished(async () => filter[Symbol.asyncDispose]());
   return filter;
 }
@@ -18,19 +18,19 @@ async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
 }
 
 test('what goes in comes out, and how it ended is told', async () => {
-  const filter = start('tr a-z A-Z; echo said >&2; exit 3');
+  const filter = await start('tr a-z A-Z; echo said >&2; exit 3');
   filter.stdin.end('text');
   expect(await textOf(filter.stdout)).toBe('TEXT');
   expect(await filter.ended()).toEqual({ exitCode: 3, signal: null, stderr: 'said\n' });
 });
 
 test('it is nobody, without network, under the limits given', async () => {
-  const filter = start('id -u; tail -n +2 /proc/self/net/route | wc -l; ulimit -v; ulimit -t; ulimit -f');
+  const filter = await start('id -u; tail -n +2 /proc/self/net/route | wc -l; ulimit -v; ulimit -t; ulimit -f');
   expect(await textOf(filter.stdout)).toBe('65534\n0\n262144\n7\n0\n');
 });
 
 test('a program that does not read makes writing fail, not the process', async () => {
-  const filter = start('exec <&-; sleep 0.1; exit 5');
+  const filter = await start('exec <&-; sleep 0.1; exit 5');
   const error = await new Promise((resolve) => {
     const write = (): void => void filter.stdin.write(Buffer.alloc(2 ** 20), (failure) => (failure ? resolve(failure) : write()));
     write();
@@ -41,7 +41,7 @@ test('a program that does not read makes writing fail, not the process', async (
 });
 
 test('a program that says too much is ended, and its beginning kept', async () => {
-  const filter = start('yes >&2');
+  const filter = await start('yes >&2');
   filter.stdout.resume();
   const { signal, stderr } = await filter.ended();
   expect(signal).toBe('SIGKILL');
@@ -51,7 +51,7 @@ test('a program that says too much is ended, and its beginning kept', async () =
 test.each(['abort', 'dispose'])('%s ends it with all that it started', async (how) => {
   const controller = new AbortController();
   const duration = `986.${process.pid}`;
-  const filter = start(`sleep ${duration} & echo started; wait`, controller.signal);
+  const filter = await start(`sleep ${duration} & echo started; wait`, controller.signal);
   await new Promise((resolve) => {
     filter.stdout.once('data', resolve);
   });
