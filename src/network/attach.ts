@@ -28,7 +28,7 @@ export async function attach(parts: Parts, request: AttachRequest, signal: Abort
   const known = records.get(sandboxId);
   if (known?.added && !known.deleting && (await namespaces.isAlive(known.netnsPath))) return known.added.attachment;
   if (known) await tearDown(parts, sandboxId, signal);
-  const network = await directory.current();
+  const network = await directory.current(signal);
   checkOwnCapabilities(network, capabilities);
   const unserved = unservedCapabilities(network, capabilities);
   if (unserved.length > 0) log.warn({ sandboxId, network: network.name, unserved }, 'no plugin declares the capability');

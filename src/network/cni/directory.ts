@@ -22,8 +22,8 @@ export interface CniDirectoryOptions extends CniDirs {
 export interface CniDirectory {
   /** From memory. */
   readonly condition: () => Condition;
-  /** The configuration as it is on disk now. Errors: CNI_UNAVAILABLE. */
-  readonly current: () => Promise<NetworkConfig>;
+  /** The configuration as it is on disk now. Throws the signal's reason when it is aborted before it is read. Errors: CNI_UNAVAILABLE. */
+  readonly current: (signal: AbortSignal) => Promise<NetworkConfig>;
   readonly close: () => void;
 }
 
@@ -125,8 +125,8 @@ export async function openCniDirectory(
     void askStatus();
   }
 
-  async function current(): Promise<NetworkConfig> {
-    await look();
+  async function current(signal: AbortSignal): Promise<NetworkConfig> {
+    await abandonOnAbort(look(), signal);
     const config = configOf(reading);
     if (config) return config;
     throw new VmletError({ code: 'CNI_UNAVAILABLE' }, condition.message);

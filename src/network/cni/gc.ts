@@ -13,7 +13,7 @@ import type { Parts } from '../parts.ts';
  */
 export async function collectGarbage(parts: Parts, signal: AbortSignal): Promise<void> {
   const { directory, records, cni, cache, log } = parts;
-  const network = await directory.current().catch(() => undefined); // without one the condition says what is wrong
+  const network = await directory.current(signal).catch(() => undefined); // without one the condition says what is wrong
   if (!network || !hasGc(network)) return;
   if (records.unreadable.length > 0) {
     log.warn({ network: network.name, unreadable: records.unreadable.length }, 'CNI GC left out: not every attachment is known');

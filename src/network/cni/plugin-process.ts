@@ -8,40 +8,51 @@ export interface PluginProcess {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
   readonly input: string;
-  /** Longest run; then the plugin's process group gets SIGTERM, and SIGKILL 500 ms later. */
+  /** Longest run; then the plugin's process group gets SIGTERM, and SIGKILL 500 ms later. What that does not end is not waited for beyond 2 s. */
   readonly timeoutMs: number;
   /** Longest stdout and stderr, each, in bytes. */
   readonly maxOutputBytes: number;
 }
 
 const killAfterMs = 500;
+/** What lives so long after SIGKILL, milliseconds, hangs in the kernel: on a server of files that is gone, say. */
+const giveUpAfterMs = 2_000;
+
+interface End {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+}
 
 /**
- * Runs a plugin in a process group of its own, so that what it started (IPAM) ends with it. Answers how it ended once it is gone.
- * Throws the system's error when it cannot be started, and the signal's reason when it was aborted.
+ * Runs a plugin in a process group of its own, so that what it started (IPAM) ends with it. Answers how it ended once it is gone, or once
+ * nothing can end it. Throws the system's error when it cannot be started, and the signal's reason when it was aborted.
  */
 export async function runPlugin(options: PluginProcess, signal: AbortSignal): Promise<PluginRun> {
   await spawnTurn();
   signal.throwIfAborted();
   const child = spawn(options.program, [], { detached: true, env: { ...options.env }, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
-  const closed = new Promise<{ exitCode: number | undefined; signal: string | undefined }>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, by) => resolve({ exitCode: code ?? undefined, signal: by ?? undefined }));
-  });
-  if (child.pid === undefined) await closed; // throws the system's error; out of descriptors, such a child has no streams either
+  const closed = Promise.withResolvers<End>();
+  child.once('error', closed.reject);
+  child.once('close', (code, by) => closed.resolve({ exitCode: code ?? undefined, signal: by ?? undefined }));
+  if (child.pid === undefined) await closed.promise; // throws the system's error; out of descriptors, such a child has no streams either
   let ended: PluginRun['ended'] = 'exit';
   const timers: NodeJS.Timeout[] = [];
+  const giveUp = (): void => {
+    child.stdin.destroy();
+    child.unref(); // it does not hold up the daemon's end either
+    closed.resolve({ exitCode: undefined, signal: undefined });
+  };
+  const kill = (): void => {
+    killGroup(child.pid, 'SIGKILL');
+    child.stdout.destroy(); // one that left the group may still hold the pipes: nobody waits for it
+    child.stderr.destroy();
+    timers.push(setTimeout(giveUp, giveUpAfterMs));
+  };
   const end = (why: PluginRun['ended']): void => {
     if (timers.length > 1) return;
     ended = why;
     killGroup(child.pid, 'SIGTERM');
-    timers.push(
-      setTimeout(() => {
-        killGroup(child.pid, 'SIGKILL');
-        child.stdout.destroy(); // one that left the group may still hold the pipes: nobody waits for it
-        child.stderr.destroy();
-      }, killAfterMs),
-    );
+    timers.push(setTimeout(kill, killAfterMs));
   };
   timers.push(setTimeout(() => end('deadline'), options.timeoutMs));
   const onAbort = (): void => end('deadline');
@@ -61,7 +72,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   child.stdin.on('error', () => undefined); // a plugin that ends without reading its input: its exit tells
   child.stdin.end(options.input);
   try {
-    const how = await closed;
+    const how = await closed.promise;
     if (timers.length > 1) killGroup(child.pid, 'SIGKILL'); // what ignored SIGTERM and had closed its pipes
     signal.throwIfAborted();
     return { ...how, stdout: stdout(), stderr: stderr(), ended };
