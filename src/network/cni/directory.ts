@@ -51,7 +51,7 @@ export async function openCniDirectory(
   let closed = false;
   let last: Promise<void> = Promise.resolve();
   const probe = makeStatusProbe(deps);
-  const versions = makePluginVersions(options.binDirs);
+  const versions = makePluginVersions(options.binDirs, () => void look());
 
   async function look(): Promise<void> {
     last = last.then(lookNow);
@@ -65,7 +65,7 @@ export async function openCniDirectory(
       const chosen = isNew ? chooseConfig(await seen.read()) : reading;
       signature = seen.signature;
       reading = await withSpokenVersion(chosen);
-      if (isNew) void askStatus();
+      if (isNew || configOf(reading) !== configOf(chosen)) void askStatus();
     } catch (error) {
       reading = { kind: isErrno(error, 'ENOENT') ? 'missing' : 'unreadable', problem: messageOf(error) };
     }

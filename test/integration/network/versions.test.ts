@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { identify } from '../../../src/lib/helper-process.ts';
@@ -63,18 +63,59 @@ it('of the versions of a list the highest is spoken that its plugins speak, now 
   expect(node.traces()).toMatchObject({ leases: [], records: [], cached: [], processes: [] });
 });
 
-it('a plugin that does not answer is not asked for each sandbox, and is not left behind', async () => {
+/** Has a plugin answer VERSION no sooner than there is a file `awake`, as on a node that is busy. */
+function putToSleep(node: TestNode, plugin: string): void {
+  const file = join(node.binDir, plugin);
+  const sleep = `echo $$ >> ${node.dir}/asking; until [ -e ${node.dir}/awake ]; do sleep 0.1; done`;
+  const [shell, ...lines] = readFileSync(file, 'utf8').split('\n');
+  writeFileSync(file, [shell, `[ "$CNI_COMMAND" != VERSION ] || { ${sleep}; }`, ...lines].join('\n'));
+}
+
+it('while a plugin has not answered the lowest version is spoken, which it may well speak; once it has, the highest', async () => {
   const node = makeNode();
-  installPicky(node, `sleep 1000 & echo $$ $! >> ${node.dir}/asking; wait`);
+  putToSleep(node, 'bridge');
+  installPicky(node, speaking(['0.4.0', '1.0.0', '1.1.0']));
+  offer(node, ['0.4.0', '1.0.0', '1.1.0'], bridgePlugin(node));
+  const network = await node.open();
+  expect(network.condition()).toEqual(readyCondition);
+  expect(await versionOfAdd(node, network)).toBe('0.4.0');
+  await waitFor(() => pidsOf(node).length === 2, { timeoutMs: 20_000, what: 'another question' });
+  expect(await versionOfAdd(node, network)).toBe('0.4.0');
+  expect(pidsOf(node).map((pid) => identify(pid) !== undefined)).toEqual([false, true]); // a pod does not wait for that
+  writeFileSync(join(node.dir, 'awake'), '');
+  await waitFor(async () => (await versionOfAdd(node, network)) === '1.0.0', { timeoutMs: 30_000, what: 'its answer' });
+  expect(network.condition()).toEqual(readyCondition);
+  expect(node.traces()).toMatchObject({ leases: [], records: [], cached: [], processes: [] });
+});
+
+it('a plugin that brings STATUS with its answer leaves the network ready until that is answered too', async () => {
+  const node = makeNode();
+  putToSleep(node, 'modern');
+  writeFileSync(join(node.dir, 'status'), 'hang');
+  const plugins = [bridgePlugin(node, { type: 'modern' })];
+  const list = { cniVersion: '1.0.0', cniVersions: ['1.0.0', '1.1.0'], name: 'testnet', plugins };
+  writeFileSync(join(node.confDir, '10-test.conflist'), JSON.stringify(list));
+  const network = await node.open(3_000);
+  expect(network.condition()).toEqual(readyCondition);
+  writeFileSync(join(node.dir, 'awake'), '');
+  await waitFor(() => existsSync(join(node.dir, 'calls')), { timeoutMs: 30_000, what: 'question for STATUS' });
+  expect(network.condition()).toEqual(readyCondition);
+  await waitFor(() => !network.condition().ready, { timeoutMs: 20_000, what: 'end of the question' });
+  expect(network.condition().message).toContain('STATUS: no answer within 3000 ms');
+});
+
+it('a plugin that does not answer is not left behind; another program in its place is asked', async () => {
+  const node = makeNode();
+  installPicky(node, speaking(['0.4.0', '1.0.0']));
+  putToSleep(node, 'picky');
   offer(node, ['0.4.0', '1.0.0'], bridgePlugin(node));
   const network = await node.open();
-  expect(await versionOfAdd(node, network)).toBe('1.0.0');
-  expect(await versionOfAdd(node, network)).toBe('1.0.0');
-  expect(network.condition()).toEqual(readyCondition);
+  await waitFor(() => pidsOf(node).length === 2, { timeoutMs: 20_000, what: 'a question in the background' });
+  putToSleep(node, 'picky');
+  await waitFor(() => pidsOf(node).length === 3, { timeoutMs: 20_000, what: 'a question of the other' });
   const asked = pidsOf(node);
-  expect(asked).toHaveLength(2); // itself and what it started, once
-  installPicky(node, `sleep 1000 & echo $$ $! >> ${node.dir}/asking; wait; true`); // another file: it is asked anew
-  await waitFor(() => pidsOf(node).length > asked.length, { timeoutMs: 20_000, what: 'another question' });
+  expect(asked.map((pid) => identify(pid) !== undefined)).toEqual([false, true, true]);
   network.close();
-  await waitFor(() => !pidsOf(node).some(identify), { timeoutMs: 20_000, what: 'the end of what was asked' });
+  await waitFor(() => !asked.some(identify), { timeoutMs: 20_000, what: 'the end of what was asked' });
+  expect(pidsOf(node)).toEqual(asked);
 });

@@ -1,22 +1,25 @@
 import { expect, it } from 'vitest';
-import { parseVersions, unableOf, versionFor } from '../../../../src/network/cni/plugin-versions.ts';
+import { parseVersions, unableOf, versionFor, type Spoken } from '../../../../src/network/cni/plugin-versions.ts';
 
 const offered = ['0.4.0', '1.0.0', '1.1.0'];
 
-it.each<readonly [string, readonly (readonly string[] | undefined)[], string]>([
+it.each<readonly [string, readonly Spoken[], string]>([
   ['the highest that is offered', [offered, ['0.3.1', ...offered]], '1.1.0'],
   ['the highest that all speak', [offered, ['0.3.0', '0.4.0', '1.0.0']], '1.0.0'],
   ['one that the least able speaks', [['0.3.1', '0.4.0'], offered], '0.4.0'],
-  ['the highest where a program says nothing', [undefined], '1.1.0'],
-  ['what the others speak beside such a one', [undefined, ['1.0.0']], '1.0.0'],
+  ['the highest where a program knows nothing of versions', ['any'], '1.1.0'],
+  ['the highest that the others speak beside such a one', ['any', ['0.4.0', '1.0.0']], '1.0.0'],
+  ['the lowest while a program has not answered', ['unanswered', 'any', offered], '0.4.0'],
+  ['the lowest that the others speak meanwhile', ['unanswered', ['1.0.0', '1.1.0']], '1.0.0'],
   ['the highest where there is none in common: ADD says so', [['0.4.0'], ['1.0.0']], '1.1.0'],
 ])('the version for a network is %s', (_what, spoken, version) => {
   expect(versionFor(offered, spoken)).toBe(version);
 });
 
 it('names a program that does not speak what is chosen', () => {
-  const spoken = new Map([
-    ['ptp', undefined],
+  const spoken = new Map<string, Spoken>([
+    ['ptp', 'any'],
+    ['loopback', 'unanswered'],
     ['bridge', ['0.4.0', '1.0.0']],
     ['tuning', ['0.4.0']],
   ]);
