@@ -144,16 +144,16 @@ export async function makeNetwork(
   const { sysfsDir = '/sys', vfioDir = '/dev/vfio', waitMs = 10_000 } = options.sriov ?? {};
   const { log } = deps;
   const open = deps.openRecords ?? openRecords;
-  const cni = makeCni(cniOptions);
+  const cni = makeCni({ ...cniOptions, stateDir });
   const [records, namespaces, dhcp] = await Promise.all([
     open({ dir: join(stateDir, 'attachments'), version: attachmentRecordVersion, parse: parseAttachmentRecord }),
     openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
     makeDhcp(runtimeDir),
   ]);
-  const marked = [...records.all()].map(([sandboxId, record]) => {
+  const sandboxes = [...records.all()].map(([sandboxId, record]) => {
     return { sandboxId, netnsPath: record.netnsPath, hasPlugins: hasPluginsAtWork(record) };
   });
-  const ended = await endOrphans(marked);
+  const ended = await endOrphans({ stateDir, sandboxes });
   if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
   const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });

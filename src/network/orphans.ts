@@ -2,6 +2,7 @@ import { open, readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from '../lib/errno.ts';
 import { identify, stopHelper } from '../lib/helper-process.ts';
+import { collectionMark } from './cni/input.ts';
 import { netnsMark } from './netns.ts';
 
 /** How long they may take to end by themselves, milliseconds: a DEL that is killed half way may leave what no other DEL finds. */
@@ -13,8 +14,15 @@ const environBytes = 2 ** 16;
 /** What a program starts while it is being ended is found by another look; one that always starts more is given up on. */
 const looks = 5;
 
-/** What a sandbox's programs are known by: entries of their environment, which what they start inherits. */
-export interface Marked {
+/** Whose programs are looked for: they are known by entries of their environment, which what they start inherits. */
+export interface OrphanedBy {
+  /** The daemon's own directory, for its collection of garbage. */
+  readonly stateDir: string;
+  readonly sandboxes: readonly MarkedSandbox[];
+}
+
+/** A sandbox that was on record. */
+export interface MarkedSandbox {
   readonly sandboxId: string;
   readonly netnsPath: string;
   /** Whether ADD or DEL may have been under way; else what a plugin has left running is its own affair. */
@@ -22,19 +30,18 @@ export interface Marked {
 }
 
 /**
- * Waits for CNI plugins, and programs in a pod's namespace, that a daemon before this one has left running for some sandboxes, and ends
- * them when that takes too long, with what they started; answers how many processes it has ended. No two plugins may run for one container
- * (CNI specification, section 3), and what ends after the release that undoes it would leave everything behind. A DHCP server bears no
- * mark: it is to live on.
+ * Waits for CNI plugins, and programs in a pod's namespace, that a daemon before this one has left running, and ends them when that takes
+ * too long, with what they started; answers how many processes it has ended. No two plugins may run for one container, and GC runs beside
+ * no ADD, whose lease it does not know (CNI specification, section 3); and what ends after the release that undoes it would leave everything
+ * behind. A DHCP server bears no mark: it is to live on.
  */
-export async function endOrphans(sandboxes: readonly Marked[]): Promise<number> {
-  const marks = new Set(
-    sandboxes.flatMap(({ sandboxId, netnsPath, hasPlugins }) => [
-      netnsMark(netnsPath),
-      ...(hasPlugins ? [`CNI_CONTAINERID=${sandboxId}`] : []),
-    ]),
-  );
-  if (marks.size === 0) return 0;
+export async function endOrphans({ stateDir, sandboxes }: OrphanedBy): Promise<number> {
+  const ofSandboxes = sandboxes.flatMap(({ sandboxId, netnsPath, hasPlugins }) => [
+    netnsMark(netnsPath),
+    ...(hasPlugins ? [`CNI_CONTAINERID=${sandboxId}`] : []),
+  ]);
+  const ofCollection = Object.entries(collectionMark(stateDir)).map((entry) => entry.join('='));
+  const marks = new Set([...ofCollection, ...ofSandboxes]);
   let ended = 0;
   const end = performance.now() + patienceMs;
   while (performance.now() < end && (await markedBy(marks)).length > 0) await delay(50);

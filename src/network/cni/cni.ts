@@ -1,6 +1,14 @@
 import { messageOf } from '../../lib/errno.ts';
 import { speaks, type JsonObject, type NetworkConfig, type PluginConfig } from './config.ts';
-import { networkEnvironment, networkInput, pluginEnvironment, pluginInput, type CniAttachment, type CniSubject } from './input.ts';
+import {
+  collectionMark,
+  networkEnvironment,
+  networkInput,
+  pluginEnvironment,
+  pluginInput,
+  type CniAttachment,
+  type CniSubject,
+} from './input.ts';
 import { cniFailure, failureOf, isUnknownContainer } from './failure.ts';
 import { parseResult } from './result.ts';
 import { runPlugin } from './plugin-process.ts';
@@ -11,6 +19,8 @@ export interface CniOptions {
   readonly binDirs: readonly string[];
   /** Longest run of one plugin, milliseconds. */
   readonly timeoutMs: number;
+  /** The daemon's own directory, by which its collection of garbage is known. */
+  readonly stateDir: string;
 }
 
 /** How far an ADD came: the plugins that were started, and the result of the last one that ended well. */
@@ -88,7 +98,7 @@ const statusTimeoutMs = 10_000;
 
 /** Makes a runner of CNI plugins. */
 export function makeCni(options: CniOptions): Cni {
-  const { binDirs, timeoutMs } = options;
+  const { binDirs, timeoutMs, stateDir } = options;
 
   async function locate(command: Command, plugin: PluginConfig): Promise<string> {
     const program = await findPlugin(binDirs, plugin.type);
@@ -151,7 +161,7 @@ export function makeCni(options: CniOptions): Cni {
 
   async function gc(network: NetworkConfig, valid: readonly CniAttachment[], signal: AbortSignal): Promise<readonly unknown[]> {
     if (!hasGc(network)) return [];
-    const env = networkEnvironment('GC', binDirs);
+    const env = { ...networkEnvironment('GC', binDirs), ...collectionMark(stateDir) };
     return each('GC', network.plugins, (plugin) => ({ env, input: networkInput(network, plugin, valid), signal }));
   }
 

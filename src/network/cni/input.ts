@@ -54,6 +54,14 @@ export function networkEnvironment(command: string, binDirs: readonly string[]):
 }
 
 /**
+ * What is in the environment of plugins that collect garbage for the daemon with this directory: they are told of no container, by which
+ * one that outlives its daemon would be found.
+ */
+export function collectionMark(stateDir: string): Readonly<Record<string, string>> {
+  return { VMLET_GC: stateDir };
+}
+
+/**
  * What a plugin reads on stdin (CNI specification, section 3): its configuration with name and version of the list, `runtimeConfig`
  * of the capabilities that it declares instead of the declaration, and the result before it.
  */

@@ -1,11 +1,12 @@
 import { subscribe } from 'node:diagnostics_channel';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
 import { makeNetwork } from '../../../src/network/network.ts';
 
 /**
- * A daemon for tests, run as a program: it joins a tap, or releases a network, and kills itself at a given point of that, counted over the
- * programs it starts. Prints `joined` or `detached` when the point was never reached.
+ * A daemon for tests, run as a program: it joins a tap, releases a network, or collects what belongs to no sandbox, and kills itself at a
+ * given point of that, counted over the programs it starts. Prints `joined`, `detached` or `collected` when the point was never reached.
  */
 const { options, sandboxId, tap, act, nth, point } = z
   .object({
@@ -19,7 +20,7 @@ const { options, sandboxId, tap, act, nth, point } = z
         .default({ sysfsDir: '/sys', vfioDir: '/dev/vfio', waitMs: 1_000 }),
     }),
     sandboxId: z.string(),
-    act: z.enum(['join', 'detach']).default('join'),
+    act: z.enum(['join', 'detach', 'collect']).default('join'),
     tap: z.string().default(''),
     nth: z.int().min(1),
     /** Before the nth program is started, once it runs, or once it has ended. */
@@ -38,6 +39,11 @@ subscribe('child_process', (message) => {
   else started.parse(message).process.once(point, die);
 });
 const soon = AbortSignal.timeout(30_000);
-await (act === 'join' ? network.joinTap(sandboxId, tap, soon) : network.detach(sandboxId, soon));
+const acts = {
+  join: async () => network.joinTap(sandboxId, tap, soon),
+  detach: async () => network.detach(sandboxId, soon),
+  collect: async () => network.recover(new Map(), soon).then(async () => delay(20_000)),
+};
+await acts[act]();
 network.close();
 process.stdout.write(`${act}ed`);

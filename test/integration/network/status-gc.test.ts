@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
+import { identify } from '../../../src/lib/helper-process.ts';
 import { randomId } from '../../../src/lib/ids.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon, type TestNode } from './node.ts';
@@ -121,6 +123,46 @@ describe('GC', () => {
     await network.attach(wanted, soon());
     await network.detach(wanted.sandboxId, soon());
     expect(calls(node, 'GC')).toEqual([]);
+  });
+});
+
+/** A daemon that is killed by its plugin's GC, which then does `first` and goes on; answers the plugin's process. */
+function killedCollecting(node: TestNode, first: string): number {
+  const file = join(node.binDir, 'modern');
+  const [shell, ...lines] = readFileSync(file, 'utf8').split('\n');
+  const told = join(node.dir, 'told');
+  const kill = `echo $$ > ${node.dir}/pid; cat > ${told}; kill -9 $PPID; ${first}; exec < ${told}`;
+  writeFileSync(file, [shell, `[ "$CNI_COMMAND" != GC ] || { ${kill}; }`, ...lines].join('\n'));
+  const { netnsDir, stateDir, runtimeDir, confDir, binDir } = node;
+  const cni = { confDir, binDirs: [binDir], timeoutMs: 20_000, cacheDir: join(stateDir, 'cni') };
+  const options = { netnsDir, stateDir, runtimeDir, cni };
+  const argument = JSON.stringify({ options, sandboxId: randomId(), act: 'collect', nth: 1_000, point: 'created' });
+  const { signal, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'killed-daemon.ts'), argument], {
+    encoding: 'utf8',
+  });
+  if (signal !== 'SIGKILL') throw new Error(`the daemon was not killed: ${stderr}`);
+  return Number(readFileSync(join(node.dir, 'pid'), 'utf8'));
+}
+
+describe('GC that outlives its daemon', () => {
+  it('is waited for by the next, whose pods it knows nothing of', async () => {
+    const node = makeModernNode();
+    const pid = killedCollecting(node, 'sleep 3');
+    const network = await node.open();
+    const wanted = request();
+    expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);
+    await waitFor(() => identify(pid) === undefined, { timeoutMs: 15_000, what: 'end of GC' });
+    expect(calls(node, 'GC')).toHaveLength(1);
+    expect(node.traces().leases).toEqual(['10.213.7.2']);
+    await network.detach(wanted.sandboxId, soon());
+  });
+
+  it('is ended by the next where it hangs', async () => {
+    const node = makeModernNode();
+    const pid = killedCollecting(node, 'sleep 1000');
+    onTestFinished(() => void (identify(pid) && process.kill(-pid, 'SIGKILL')));
+    await node.open();
+    expect(identify(pid)).toBeUndefined();
   });
 });
 
