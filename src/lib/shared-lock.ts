@@ -4,9 +4,11 @@ import { abandonOnAbort } from './signals.ts';
 export interface SharedLock {
   /** Runs `work` beside other shared work; waits while something runs alone. Throws the signal's reason when it is aborted first. */
   readonly share: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /** As `share`, but behind work that waits to run alone, which work without a gap would else keep waiting: for what nobody waits for. */
+  readonly shareBehind: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
   /**
    * Runs `work` at the first moment at which nothing else runs, and keeps other work out while it does. One that hangs, or work without a
-   * gap, so makes it wait, but nobody waits for what has not begun.
+   * gap, so makes it wait, but nobody waits for what has not begun, except what is shared behind it.
    */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -14,6 +16,7 @@ export interface SharedLock {
 /** Makes a lock that nobody holds. Not re-entrant: neither kind of work may ask for the other. */
 export function makeSharedLock(): SharedLock {
   const shared = new Set<Promise<unknown>>();
+  const asked = new Set<Promise<unknown>>();
   let last: Promise<unknown> | undefined;
 
   async function share<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -29,7 +32,24 @@ export function makeSharedLock(): SharedLock {
     }
   }
 
+  async function shareBehind<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    while (asked.size > 0) await abandonOnAbort(Promise.all(asked), signal);
+    return share(work, signal);
+  }
+
   async function alone<T>(work: () => Promise<T>): Promise<T> {
+    const turn = runAlone(work);
+    const ended = turn.catch(() => undefined);
+    asked.add(ended);
+    try {
+      return await turn;
+    } finally {
+      asked.delete(ended);
+    }
+  }
+
+  async function runAlone<T>(work: () => Promise<T>): Promise<T> {
     while (last || shared.size > 0) await Promise.all([last, ...shared]);
     const running = Promise.try(work);
     const ended = running.catch(() => undefined);
@@ -41,5 +61,5 @@ export function makeSharedLock(): SharedLock {
     }
   }
 
-  return { share, alone };
+  return { share, shareBehind, alone };
 }

@@ -14,7 +14,7 @@ import { attachmentRecordVersion, hasPluginsAtWork, parseAttachmentRecord } from
 import { makeCniCache } from './cni/cache.ts';
 import { openCniDirectory } from './cni/directory.ts';
 import { collectGarbage } from './cni/gc.ts';
-import { makeCni } from './cni/cni.ts';
+import { hasGc, makeCni } from './cni/cni.ts';
 import { readCounters } from './links/counters.ts';
 import { watchDhcp } from './dhcp/watch.ts';
 import { makeDhcp } from './dhcp/dhcp.ts';
@@ -122,7 +122,8 @@ export interface Network {
   readonly removeTap: (sandboxId: string, tap: string, signal: AbortSignal) => Promise<void>;
   /**
    * After a start of the daemon: adopts or restarts DHCP of sandboxes in `live`, and releases all others that are recorded. Not waited for
-   * are releases that take long, new filters for running VMs, and the plugins' collection of garbage: these go on in the background.
+   * are releases that take long, new filters for running VMs, and the plugins' collection of garbage, which is due once there is a network
+   * that has it: these go on in the background.
    * `live` maps sandbox ids to the tap of their running VM, if any.
    */
   readonly recover: (live: ReadonlyMap<string, string | undefined>, signal: AbortSignal) => Promise<void>;
@@ -166,7 +167,10 @@ export async function makeNetwork(
     { firstPauseMs: retryMs, longestPauseMs: 300_000 },
     {
       log,
-      release: async (sandboxId, signal) => withPlugins(sandboxId, async () => tearDown(parts, sandboxId, signal), signal),
+      release: async (sandboxId, signal) => {
+        const work = async (): Promise<void> => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal);
+        return plugins.shareBehind(work, signal); // with the lock first, a call for this sandbox would wait behind what waits for GC
+      },
     },
   );
   const warnOfIpv6 = makeIpv6Warnings(log);
@@ -215,12 +219,20 @@ export async function makeNetwork(
     return underLock(sandboxId, async () => plugins.share(work, signal), signal);
   }
 
+  /** Once: as soon as there is a network that has GC, with what is on record then. */
+  async function collectOnce(): Promise<void> {
+    const network = await directory.when(hasGc, closing.signal);
+    const work = async (): Promise<void> =>
+      collectGarbage(parts, network, AbortSignal.any([closing.signal, AbortSignal.timeout(gcTimeoutMs)]));
+    await plugins.alone(work);
+  }
+
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
     await recover(parts, { live, releasePatienceMs, underLock: async (sandboxId, work) => underLock(sandboxId, work, signal) }, signal);
     for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
     const behind = async (sandboxId: string, work: () => Promise<void>): Promise<void> => underLock(sandboxId, work, closing.signal);
     void reloadFilters(parts, { live, underLock: behind }, closing.signal);
-    void plugins.alone(async () => collectGarbage(parts, AbortSignal.any([closing.signal, AbortSignal.timeout(gcTimeoutMs)])));
+    void collectOnce().catch(() => undefined); // closed before there was one
   }
 
   return {

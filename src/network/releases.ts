@@ -34,7 +34,8 @@ const tryTimeoutMs = 300_000;
 /**
  * Makes the background work; nothing is tried before something is told.
  * INVARIANTS: a sandbox waits or is being tried at most once; `nextRelease` says how many are being tried, and which comes next. A try that
- * fails again tells so itself (`later`), since whoever counts the failures is the one who releases.
+ * fails again tells so itself (`later`), since whoever counts the failures is the one who releases; one that did not get its turn among
+ * others in time is no failure, and is tried again.
  */
 export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, { release, log }: ReleasesDeps): Releases {
   const waiting = new Map<string, NodeJS.Timeout>();
@@ -63,7 +64,7 @@ export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, 
     if (turn === undefined) return;
     due.splice(due.indexOf(turn), 1);
     running.set(turn.sandboxId, turn.failures);
-    void attempt(turn.sandboxId).finally(() => {
+    void attempt(turn).finally(() => {
       running.delete(turn.sandboxId);
       turn.tried();
       next();
@@ -71,11 +72,12 @@ export function makeReleases({ firstPauseMs, longestPauseMs }: ReleasesOptions, 
     next();
   }
 
-  async function attempt(sandboxId: string): Promise<void> {
+  async function attempt({ sandboxId, failures }: DueRelease): Promise<void> {
     try {
       await release(sandboxId, AbortSignal.any([closing.signal, AbortSignal.timeout(tryTimeoutMs)]));
     } catch (error) {
       if (!closing.signal.aborted) log.warn({ sandboxId, error: messageOf(error) }, 'network still not released');
+      later(sandboxId, failures);
     }
   }
 

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { watch, type FSWatcher } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { isErrno, messageOf } from '../../lib/errno.ts';
@@ -24,6 +25,8 @@ export interface CniDirectory {
   readonly condition: () => Condition;
   /** The configuration as it is on disk now. Throws the signal's reason when it is aborted before it is read. Errors: CNI_UNAVAILABLE. */
   readonly current: (signal: AbortSignal) => Promise<NetworkConfig>;
+  /** The first configuration, from now on, that is as wanted. Throws when the signal is aborted before there is one. */
+  readonly when: (isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal) => Promise<NetworkConfig>;
   readonly close: () => void;
 }
 
@@ -50,6 +53,7 @@ export async function openCniDirectory(
   let settle: NodeJS.Timeout | undefined;
   let closed = false;
   let last: Promise<void> = Promise.resolve();
+  const looks = new EventEmitter();
   const probe = makeStatusProbe(deps);
   const versions = makePluginVersions(options.binDirs, () => void look());
 
@@ -71,6 +75,7 @@ export async function openCniDirectory(
     }
     await judge();
     follow();
+    looks.emit('look');
   }
 
   /** At every look, since plugins are upgraded without a change of the directory. */
@@ -132,12 +137,21 @@ export async function openCniDirectory(
     throw new VmletError({ code: 'CNI_UNAVAILABLE' }, condition.message);
   }
 
+  async function when(isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal): Promise<NetworkConfig> {
+    for (;;) {
+      const config = configOf(reading);
+      if (config && isWanted(config)) return config;
+      await once(looks, 'look', { signal });
+    }
+  }
+
   await look();
   await abandonOnAbort(askStatus(), AbortSignal.timeout(firstStatusMs)).catch(() => undefined);
   const timer = setInterval(() => void poll(), pollMs).unref();
   return {
     condition: () => condition,
     current,
+    when,
     close: () => {
       closed = true;
       clearInterval(timer);

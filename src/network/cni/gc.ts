@@ -1,20 +1,17 @@
 import { messageOf } from '../../lib/errno.ts';
 import type { NetworkConfig } from './config.ts';
 import { podInterface, type CniAttachment } from './input.ts';
-import { hasGc } from './cni.ts';
 import type { Parts } from '../parts.ts';
 
 /**
- * Tells the plugins of the node's network which attachments there are, so that they remove what belongs to no other (CNI specification
- * 1.1.0, section 2): at a start of the daemon, once what is recorded has been adopted, or its release begun. Throws nothing.
+ * Tells the plugins of a network that has GC which attachments there are, so that they remove what belongs to no other (CNI specification
+ * 1.1.0, section 2). Throws nothing.
  *
  * A list that is too short would take the addresses of running pods away. So it has every attachment on record, whatever becomes of it,
  * and those that another runtime on the node has cached for a network of the same name; and where one of them cannot be read, GC is left out.
  */
-export async function collectGarbage(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { directory, records, cni, cache, log } = parts;
-  const network = await directory.current(signal).catch(() => undefined); // without one the condition says what is wrong
-  if (!network || !hasGc(network)) return;
+export async function collectGarbage(parts: Parts, network: NetworkConfig, signal: AbortSignal): Promise<void> {
+  const { records, cni, cache, log } = parts;
   if (records.unreadable.length > 0) {
     log.warn({ network: network.name, unreadable: records.unreadable.length }, 'CNI GC left out: not every attachment is known');
     return;

@@ -97,6 +97,42 @@ describe('GC', () => {
     expect(readdirSync(results)).toEqual([`testnet-${foreign}-eth0`]);
   });
 
+  it('is due, once, when there is a network at last, with the attachments of then', async () => {
+    const node = makeModernNode();
+    const before = await node.open();
+    const [live, next] = [request(), request()];
+    await before.attach(live, soon());
+    before.close();
+    rmSync(join(node.confDir, '10-test.conflist'));
+    const network = await node.open();
+    await network.recover(new Map([[live.sandboxId, undefined]]), soon());
+    node.configure([bridgePlugin(node)]); // of a version that has no GC
+    await network.attach(next, soon());
+    const plugin = bridgePlugin(node, { type: 'modern', ipMasq: false });
+    node.configure([plugin], undefined, '1.1.0');
+    await waitFor(() => calls(node, 'GC').length > 0, { timeoutMs: 15_000, what: 'GC' });
+    const listed = z.array(z.object({ containerID: z.string() })).parse(calls(node, 'GC')[0]?.input['cni.dev/valid-attachments']);
+    expect(listed.map(({ containerID }) => containerID)).toEqual([live.sandboxId, next.sandboxId]);
+    node.configure([{ ...plugin, mtu: 1400 }], undefined, '1.1.0');
+    for (const { sandboxId } of [live, next]) await network.detach(sandboxId, soon());
+    expect(calls(node, 'GC')).toHaveLength(1);
+  });
+
+  it('comes before what is released in the background, again and again', async () => {
+    const node = makeModernNode();
+    const before = await node.open();
+    for (const wanted of Array.from({ length: 7 }, () => request())) await before.attach(wanted, soon());
+    before.close();
+    const order = join(node.dir, 'order');
+    precede(node, 'DEL', `echo DEL >> ${order}; sleep 3; exit 1`);
+    precede(node, 'GC', `echo GC >> ${order}`);
+    const network = await node.open(20_000, 100, { releasePatienceMs: 500 });
+    await network.recover(new Map(), soon());
+    await waitFor(() => existsSync(order) && readFileSync(order, 'utf8').includes('GC'), { timeoutMs: 20_000, what: 'GC' });
+    expect(readFileSync(order, 'utf8')).toMatch(/^(DEL\n){1,4}GC\n/); // as many as are released at a time
+    await waitFor(() => readFileSync(order, 'utf8').split('DEL').length > 7, { timeoutMs: 20_000, what: 'the releases that waited' });
+  });
+
   it.each<readonly [string, (node: TestNode) => void]>([
     ['an attachment cannot be read', ({ stateDir }) => writeFileSync(join(stateDir, 'attachments', `${randomId()}.json`), '')],
     [
@@ -126,13 +162,17 @@ describe('GC', () => {
   });
 });
 
-/** A daemon that is killed by its plugin's GC, which then does `first` and goes on; answers the plugin's process. */
-function killedCollecting(node: TestNode, first: string): number {
+/** Has the plugin do something first at a command. */
+function precede(node: TestNode, command: string, what: string): void {
   const file = join(node.binDir, 'modern');
   const [shell, ...lines] = readFileSync(file, 'utf8').split('\n');
+  writeFileSync(file, [shell, `[ "$CNI_COMMAND" != ${command} ] || { ${what}; }`, ...lines].join('\n'));
+}
+
+/** A daemon that is killed by its plugin's GC, which then does `first` and goes on; answers the plugin's process. */
+function killedCollecting(node: TestNode, first: string): number {
   const told = join(node.dir, 'told');
-  const kill = `echo $$ > ${node.dir}/pid; cat > ${told}; kill -9 $PPID; ${first}; exec < ${told}`;
-  writeFileSync(file, [shell, `[ "$CNI_COMMAND" != GC ] || { ${kill}; }`, ...lines].join('\n'));
+  precede(node, 'GC', `echo $$ > ${node.dir}/pid; cat > ${told}; kill -9 $PPID; ${first}; exec < ${told}`);
   const { netnsDir, stateDir, runtimeDir, confDir, binDir } = node;
   const cni = { confDir, binDirs: [binDir], timeoutMs: 20_000, cacheDir: join(stateDir, 'cni') };
   const options = { netnsDir, stateDir, runtimeDir, cni };

@@ -38,6 +38,28 @@ it('lets shared work run side by side, and what runs alone wait for all of it, a
   await Promise.all(all);
 });
 
+it('lets what is shared behind it wait for what waits to run alone, and nothing else', async () => {
+  const lock = makeSharedLock();
+  const log: string[] = [];
+  const [a, behind, alone, b, gone] = ['a', 'behind', 'alone', 'b', 'gone'].map((name) => step(name, log));
+  if (!a || !behind || !alone || !b || !gone) throw new Error('five steps');
+  const caller = new AbortController();
+  const all = [lock.shareBehind(a.work, never), lock.alone(alone.work), lock.shareBehind(behind.work, never), lock.share(b.work, never)];
+  const waiting = lock.shareBehind(gone.work, caller.signal);
+  caller.abort(new Error('gone'));
+  await expect(waiting).rejects.toThrow('gone');
+  expect(log).toEqual(['a', 'b']);
+  a.end();
+  b.end();
+  await turns();
+  expect(log).toEqual(['a', 'b', 'alone']);
+  alone.end();
+  await turns();
+  expect(log).toEqual(['a', 'b', 'alone', 'behind']);
+  behind.end();
+  await Promise.all(all);
+});
+
 it('runs what runs alone one after the other', async () => {
   const lock = makeSharedLock();
   const log: string[] = [];
