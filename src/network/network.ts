@@ -1,78 +1,25 @@
-import { join } from 'node:path';
 import { isAlive } from '../lib/helper-process.ts';
-import { makeKeyedMutex } from '../lib/keyed-mutex.ts';
-import type { Log } from '../lib/log.ts';
-import { makeSharedLock } from '../lib/shared-lock.ts';
 import type { Condition } from '../model/condition.ts';
 import type { NetworkAttachment } from '../model/network.ts';
 import type { SandboxMetadata } from '../model/sandbox.ts';
 import type { NicCounters } from '../model/statistics.ts';
-import { openRecords, type OpenRecords } from '../records/records.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { attach } from './attach.ts';
-import { attachmentRecordVersion, hasPluginsAtWork, parseAttachmentRecord } from './attachment-record.ts';
-import { makeCniCache } from './cni/cache.ts';
-import { openCniDirectory } from './cni/directory.ts';
 import { collectGarbage } from './cni/gc.ts';
-import { hasGc, makeCni } from './cni/cni.ts';
+import { hasGc } from './cni/cni.ts';
 import { readCounters } from './links/counters.ts';
 import { watchDhcp } from './dhcp/watch.ts';
-import { makeDhcp } from './dhcp/dhcp.ts';
-import { makeIpv6Warnings } from './ipv6-warnings.ts';
 import { joinTap, makeTap, removeTap, removeTaps, type TapRequest } from './links/joint.ts';
-import { openNamespaces } from './netns.ts';
-import { endOrphans } from './orphans.ts';
-import type { Parts } from './parts.ts';
-import { makePci } from './sriov/pci.ts';
+import type { NetworkOptions } from './network-options.ts';
+import { openParts, type NetworkDeps } from './open-parts.ts';
 import { adopt, recover, reloadFilter, reloadFilters } from './recovery.ts';
-import { makeReleases } from './releases.ts';
-import { isLeftToBackground, release, tearDown } from './teardown.ts';
-import { showLink, type ShowLink } from './sriov/recognition.ts';
+import { isLeftToBackground, release } from './teardown.ts';
+import { makeTurns } from './turns.ts';
 
+export type { NetworkOptions } from './network-options.ts';
 export type { AttachRequest } from './attach-request.ts';
 export type { TapRequest } from './links/joint.ts';
 export { networkAnnotations } from './cni/capabilities.ts';
-
-/** How pod networks are made. */
-export interface NetworkOptions {
-  /** Directory of the namespaces' names, `/run/netns`; made a shared mount if it is none, as `ip netns` does. */
-  readonly netnsDir: string;
-  /** Directory of the attachments' records; made 0700. */
-  readonly stateDir: string;
-  /** Directory of the DHCP servers' files, lost with a reboot; made 0700. */
-  readonly runtimeDir: string;
-  /** Drops frames of guests whose MAC, IP, ARP or NDP sender is not theirs; `recover` has it hold for running VMs; default true. */
-  readonly antiSpoofing?: boolean;
-  /** Where the kernel shows its devices, and how long one may take to come back from a VM, for SR-IOV. */
-  readonly sriov?: {
-    /** Mounted in the node's network namespace; default `/sys`. */
-    readonly sysfsDir?: string;
-    /** Default `/dev/vfio`. */
-    readonly vfioDir?: string;
-    /** Milliseconds; default 10 000. */
-    readonly waitMs?: number;
-  };
-  /** How often it is seen whether DHCP servers of running VMs are alive, milliseconds; default 1 000. */
-  readonly dhcpWatchMs?: number;
-  /** How long a start of the daemon waits for networks to be released, milliseconds; default 15 000. */
-  readonly releasePatienceMs?: number;
-  readonly cni: {
-    /** Where the node's network configuration is, `/etc/cni/net.d`. */
-    readonly confDir: string;
-    /** Where plugins are looked for, in order. */
-    readonly binDirs: readonly string[];
-    /** Longest run of one plugin, milliseconds; it is then killed. */
-    readonly timeoutMs: number;
-    /** Where results are cached; made when there is one. */
-    readonly cacheDir: string;
-    /** Caches of the node's other runtimes, for GC; those that are not there are fine. Default none. */
-    readonly otherCacheDirs?: readonly string[];
-    /** Pause between looks at what no watch reports, and between questions for STATUS, milliseconds; default 5 000. */
-    readonly pollMs?: number;
-    /** Pause before a network that could not be released is tried again, milliseconds; it doubles, to five minutes. Default 5 000. */
-    readonly retryMs?: number;
-  };
-}
 
 /**
  * Pod networks: a named netns, CNI, and the joint between the CNI's interface and a VM's tap. Everything it makes for a sandbox is
@@ -135,68 +82,15 @@ export interface Network {
 
 /**
  * Opens the records and begins to follow the CNI configuration. Whether that is usable is `condition`'s matter, not an error here.
- * INVARIANT: work on one sandbox runs one after the other, in the order asked; sandboxes do not wait for each other.
  */
-export async function makeNetwork(
-  options: NetworkOptions,
-  deps: { readonly log: Log; readonly openRecords?: OpenRecords; readonly showLink?: ShowLink },
-): Promise<Network> {
-  const { netnsDir, stateDir, runtimeDir, antiSpoofing = true, dhcpWatchMs = 1_000, releasePatienceMs = 15_000, cni: cniOptions } = options;
-  const { sysfsDir = '/sys', vfioDir = '/dev/vfio', waitMs = 10_000 } = options.sriov ?? {};
-  const { log } = deps;
-  const open = deps.openRecords ?? openRecords;
-  const cni = makeCni({ ...cniOptions, stateDir });
-  const [records, namespaces, dhcp] = await Promise.all([
-    open({ dir: join(stateDir, 'attachments'), version: attachmentRecordVersion, parse: parseAttachmentRecord }),
-    openNamespaces(netnsDir, AbortSignal.timeout(openTimeoutMs)),
-    makeDhcp(runtimeDir),
-  ]);
-  const sandboxes = [...records.all()].map(([sandboxId, record]) => {
-    return { sandboxId, netnsPath: record.netnsPath, hasPlugins: hasPluginsAtWork(record) };
-  });
-  const ended = await endOrphans({ stateDir, sandboxes });
-  if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
-  const { confDir, binDirs, pollMs = 5_000, retryMs = 5_000 } = cniOptions;
-  const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });
-  const cache = makeCniCache(cniOptions.cacheDir, cniOptions.otherCacheDirs);
-  const mutex = makeKeyedMutex();
+export async function makeNetwork(options: NetworkOptions, deps: NetworkDeps): Promise<Network> {
+  const { dhcpWatchMs = 1_000, releasePatienceMs = 15_000 } = options;
+  const turns = makeTurns();
+  const { parts, close } = await openParts(options, turns, deps);
+  const { records, namespaces, directory, closing } = parts;
   const listeners = new Set<(sandboxId: string) => void>();
-  const plugins = makeSharedLock();
-  const closing = new AbortController();
-  const releases = makeReleases(
-    { firstPauseMs: retryMs, longestPauseMs: 300_000 },
-    {
-      log,
-      release: async (sandboxId, signal) => {
-        const work = async (): Promise<void> => underLock(sandboxId, async () => tearDown(parts, sandboxId, signal), signal);
-        return plugins.shareBehind(work, signal); // with the lock first, a call for this sandbox would wait behind what waits for GC
-      },
-    },
-  );
-  const warnOfIpv6 = makeIpv6Warnings(log);
-  const functions = { pci: makePci({ sysfsDir, vfioDir }), showLink: deps.showLink ?? showLink, waitMs };
-  const parts: Parts = {
-    records,
-    namespaces,
-    cni,
-    cache,
-    directory,
-    dhcp,
-    functions,
-    antiSpoofing,
-    releases,
-    warnOfIpv6,
-    closing: closing.signal,
-    log,
-  };
-
-  async function underLock<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    using _lock = await mutex.lock(sandboxId, signal);
-    return await work();
-  }
-
   const replaced = (sandboxId: string): void => listeners.forEach((listener) => listener(sandboxId));
-  const watch = watchDhcp({ periodMs: dhcpWatchMs, longestPauseMs: 60_000 }, { parts, underLock, replaced });
+  const watch = watchDhcp({ periodMs: dhcpWatchMs, longestPauseMs: 60_000 }, { parts, turn: turns.ofSandbox, replaced });
 
   async function joinAndWatch(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
     await joinTap(parts, sandboxId, tap, signal);
@@ -214,30 +108,23 @@ export async function makeNetwork(
     await removeTap(parts, sandboxId, tap, signal);
   }
 
-  /** As `underLock`, for ADD and DEL: GC runs beside neither (CNI specification, section 3). */
-  async function withPlugins<T>(sandboxId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return underLock(sandboxId, async () => plugins.share(work, signal), signal);
-  }
-
   /** Once: as soon as there is a network that has GC, with what is on record then. */
   async function collectOnce(): Promise<void> {
-    const network = await directory.when(hasGc, closing.signal);
-    const work = async (): Promise<void> =>
-      collectGarbage(parts, network, AbortSignal.any([closing.signal, AbortSignal.timeout(gcTimeoutMs)]));
-    await plugins.alone(work);
+    const network = await directory.when(hasGc, closing);
+    const work = async (): Promise<void> => collectGarbage(parts, network, AbortSignal.any([closing, AbortSignal.timeout(gcTimeoutMs)]));
+    await turns.alone(work);
   }
 
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {
-    await recover(parts, { live, releasePatienceMs, underLock: async (sandboxId, work) => underLock(sandboxId, work, signal) }, signal);
+    await recover(parts, { live, releasePatienceMs, turn: turns.ofSandbox }, signal);
     for (const [sandboxId, tap] of live) if (tap !== undefined) watch.begin(sandboxId);
-    const behind = async (sandboxId: string, work: () => Promise<void>): Promise<void> => underLock(sandboxId, work, closing.signal);
-    void reloadFilters(parts, { live, underLock: behind }, closing.signal);
+    void reloadFilters(parts, { live, turn: turns.ofSandbox }, closing);
     void collectOnce().catch(() => undefined); // closed before there was one
   }
 
   return {
     condition: directory.condition,
-    attach: async (request, signal) => withPlugins(request.sandboxId, async () => attach(parts, request, signal), signal),
+    attach: async (request, signal) => turns.withPlugins(request.sandboxId, async () => attach(parts, request, signal), signal),
     attachment: (sandboxId) => records.get(sandboxId)?.added?.attachment,
     metadata: (sandboxId) => records.get(sandboxId)?.subject.metadata,
     isAlive: async (sandboxId) => {
@@ -247,10 +134,10 @@ export async function makeNetwork(
     detach: async (sandboxId, signal) => {
       watch.end(sandboxId);
       if (isLeftToBackground(parts, sandboxId)) return; // its lock may be held by a plugin that hangs
-      await withPlugins(sandboxId, async () => release(parts, sandboxId, signal), signal);
+      await turns.withPlugins(sandboxId, async () => release(parts, sandboxId, signal), signal);
     },
     makeTap,
-    joinTap: async (sandboxId, tap, signal) => underLock(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
+    joinTap: async (sandboxId, tap, signal) => turns.ofSandbox(sandboxId, async () => joinAndWatch(sandboxId, tap, signal), signal),
     helperPid: (sandboxId) => {
       const helper = records.get(sandboxId)?.dhcp;
       return helper && isAlive(helper) ? helper.pid : undefined;
@@ -258,23 +145,20 @@ export async function makeNetwork(
     counters: async (sandboxId) => readCounters(records.get(sandboxId)),
     removeTap: async (sandboxId, tap, signal) => {
       if (isLeftToBackground(parts, sandboxId)) return removeTaps(parts, records.get(sandboxId), tap, signal); // as above
-      await underLock(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal);
+      await turns.ofSandbox(sandboxId, async () => removeUnwatched(sandboxId, tap, signal), signal);
     },
     onHelperReplaced: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     recover: recoverAll,
-    adopt: async (sandboxId, tap, signal) => underLock(sandboxId, async () => adoptAndWatch(sandboxId, tap, signal), signal),
+    adopt: async (sandboxId, tap, signal) => turns.ofSandbox(sandboxId, async () => adoptAndWatch(sandboxId, tap, signal), signal),
     close: () => {
       watch.close();
-      closing.abort();
-      releases.close();
-      directory.close();
+      close();
     },
   };
 }
 
-const openTimeoutMs = 10_000;
 /** Calls that need plugins wait for GC, and the kubelet for its calls: all plugins together have so long, milliseconds. */
 const gcTimeoutMs = 30_000;

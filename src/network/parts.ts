@@ -10,7 +10,7 @@ import type { Namespaces } from './netns.ts';
 import type { Releases } from './releases.ts';
 import type { RecognitionDeps } from './sriov/recognition.ts';
 
-/** What the room's use cases work with; built once by `makeNetwork`. */
+/** What the room's use cases work with; built once by `openParts`. */
 export interface Parts {
   readonly records: Records<AttachmentRecord>;
   readonly namespaces: Namespaces;

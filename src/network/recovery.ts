@@ -2,6 +2,7 @@ import { abandonOnAbort, withTimeout } from '../lib/signals.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import type { Parts } from './parts.ts';
 import { joinTap, loadFilter, serve } from './links/joint.ts';
+import type { Turn } from './turns.ts';
 
 /** Sandboxes that are looked after at a time. */
 const atOnce = 4;
@@ -12,15 +13,14 @@ export interface Recovery {
   readonly live: ReadonlyMap<string, string | undefined>;
   /** How long releases are waited for, milliseconds: they go at the plugins' pace, and the kubelet has no runtime meanwhile. */
   readonly releasePatienceMs: number;
-  /** Runs the work of one sandbox under its lock. */
-  readonly underLock: (sandboxId: string, work: () => Promise<void>) => Promise<void>;
+  readonly turn: Turn;
 }
 
 /**
  * See `Network.recover`. What fails is logged and does not stop the rest; a record that cannot be read is never acted upon. Releases
  * that are not done in time go on in the background; those that are not done when the daemon ends are found by its next start.
  */
-export async function recover(parts: Parts, { live, releasePatienceMs, underLock }: Recovery, signal: AbortSignal): Promise<void> {
+export async function recover(parts: Parts, { live, releasePatienceMs, turn }: Recovery, signal: AbortSignal): Promise<void> {
   const { records, releases, log } = parts;
   for (const { file, problem } of records.unreadable) log.error({ file, problem }, 'network record unreadable, left alone');
   const all = [...records.all()];
@@ -33,7 +33,7 @@ export async function recover(parts: Parts, { live, releasePatienceMs, underLock
     for (const [sandboxId] of queue) {
       signal.throwIfAborted();
       try {
-        await underLock(sandboxId, async () => adopt(parts, sandboxId, live.get(sandboxId), signal));
+        await turn(sandboxId, async () => adopt(parts, sandboxId, live.get(sandboxId), signal), signal);
       } catch (error) {
         signal.throwIfAborted();
         log.warn({ sandboxId, err: error }, 'network not recovered');
@@ -71,14 +71,10 @@ export async function adopt(parts: Parts, sandboxId: string, tap: string | undef
  * and one after the other: each costs a process, and hundreds of VMs would keep the kubelet waiting. What cannot be loaded leaves the rules
  * that are there.
  */
-export async function reloadFilters(
-  parts: Parts,
-  { live, underLock }: Pick<Recovery, 'live' | 'underLock'>,
-  signal: AbortSignal,
-): Promise<void> {
+export async function reloadFilters(parts: Parts, { live, turn }: Pick<Recovery, 'live' | 'turn'>, signal: AbortSignal): Promise<void> {
   for (const [sandboxId, tap] of live) {
     if (tap === undefined) continue;
-    await underLock(sandboxId, async () => reloadFilter(parts, sandboxId, tap, signal)).catch((error: unknown) => {
+    await turn(sandboxId, async () => reloadFilter(parts, sandboxId, tap, signal), signal).catch((error: unknown) => {
       if (!signal.aborted) parts.log.error({ sandboxId, err: error }, 'filter of a running VM not loaded anew');
     });
     if (signal.aborted) return;

@@ -1,6 +1,7 @@
 import { isAlive } from '../../lib/helper-process.ts';
 import { serve } from '../links/joint.ts';
 import type { Parts } from '../parts.ts';
+import type { Turn } from '../turns.ts';
 
 /** How often DHCP servers are looked at. */
 export interface DhcpWatchOptions {
@@ -12,8 +13,7 @@ export interface DhcpWatchOptions {
 /** What a watch works with. */
 export interface DhcpWatchDeps {
   readonly parts: Parts;
-  /** Runs the work of one sandbox under its lock. */
-  readonly underLock: (sandboxId: string, work: () => Promise<void>, signal: AbortSignal) => Promise<void>;
+  readonly turn: Turn;
   /** Told when a server has taken the place of one that had died. */
   readonly replaced: (sandboxId: string) => void;
 }
@@ -32,7 +32,7 @@ export interface DhcpWatch {
 }
 
 /** Begins to watch; nothing is watched yet. */
-export function watchDhcp({ periodMs, longestPauseMs }: DhcpWatchOptions, { parts, underLock, replaced }: DhcpWatchDeps): DhcpWatch {
+export function watchDhcp({ periodMs, longestPauseMs }: DhcpWatchOptions, { parts, turn, replaced }: DhcpWatchDeps): DhcpWatch {
   const { records, log } = parts;
   const watched = new Map<string, { readonly failures: number; readonly notBefore: number }>();
   const mending = new Set<string>();
@@ -59,7 +59,7 @@ export function watchDhcp({ periodMs, longestPauseMs }: DhcpWatchOptions, { part
       replaced(sandboxId);
     };
     try {
-      await underLock(sandboxId, work, signal);
+      await turn(sandboxId, work, signal);
       if (watched.has(sandboxId)) watched.set(sandboxId, fresh);
     } catch (error) {
       const failures = (watched.get(sandboxId)?.failures ?? 0) + 1;
