@@ -53,8 +53,9 @@ export async function openParts(options: NetworkOptions, turns: Turns, deps: Net
   const sandboxes = [...records.all()].map(([sandboxId, record]) => {
     return { sandboxId, netnsPath: record.netnsPath, hasPlugins: hasPluginsAtWork(record) };
   });
-  const ended = await endOrphans({ stateDir, sandboxes });
+  const { ended, stuck } = await endOrphans({ stateDir, sandboxes });
   if (ended > 0) log.warn({ processes: ended }, 'programs of a daemon before this one were still at work on networks, ended');
+  if (stuck.length > 0) log.error({ pids: stuck }, 'programs of a daemon before this one hang in the kernel, SIGKILL does not end them');
 
   const cni = makeCni({ binDirs, timeoutMs, stateDir });
   const directory = await openCniDirectory({ confDir, binDirs, pollMs }, { log, cni });

@@ -31,11 +31,15 @@ export interface MarkedSandbox {
 
 /**
  * Waits for CNI plugins, and programs in a pod's namespace, that a daemon before this one has left running, and ends them when that takes
- * too long, with what they started; answers how many processes it has ended. No two plugins may run for one container, and GC runs beside
+ * too long, with what they started. Answers how many processes it has ended, and those that nothing ends: they hang in the kernel, do nothing
+ * more, and are no reason for a node to be without its runtime. No two plugins may run for one container, and GC runs beside
  * no ADD, whose lease it does not know (CNI specification, section 3); and what ends after the release that undoes it would leave everything
  * behind. A DHCP server bears no mark: it is to live on.
  */
-export async function endOrphans({ stateDir, sandboxes }: OrphanedBy): Promise<number> {
+export async function endOrphans({
+  stateDir,
+  sandboxes,
+}: OrphanedBy): Promise<{ readonly ended: number; readonly stuck: readonly number[] }> {
   const ofSandboxes = sandboxes.flatMap(({ sandboxId, netnsPath, hasPlugins }) => [
     netnsMark(netnsPath),
     ...(hasPlugins ? [`CNI_CONTAINERID=${sandboxId}`] : []),
@@ -43,15 +47,18 @@ export async function endOrphans({ stateDir, sandboxes }: OrphanedBy): Promise<n
   const ofCollection = Object.entries(collectionMark(stateDir)).map((entry) => entry.join('='));
   const marks = new Set([...ofCollection, ...ofSandboxes]);
   let ended = 0;
+  const stuck = new Set<number>();
   const end = performance.now() + patienceMs;
   while (performance.now() < end && (await markedBy(marks)).length > 0) await delay(50);
   for (let look = 0; look < looks; look += 1) {
-    const found = (await markedBy(marks)).flatMap((pid) => identify(pid) ?? []);
-    if (found.length === 0) return ended;
-    await Promise.all(found.map(async (process) => stopHelper(process, graceMs)));
-    ended += found.length;
+    const found = (await markedBy(marks)).filter((pid) => !stuck.has(pid)).flatMap((pid) => identify(pid) ?? []);
+    if (found.length === 0) break;
+    const stops = await Promise.allSettled(found.map(async (process) => stopHelper(process, graceMs)));
+    const left = found.filter((_process, index) => stops[index]?.status === 'rejected');
+    for (const { pid } of left) stuck.add(pid);
+    ended += found.length - left.length;
   }
-  return ended;
+  return { ended, stuck: [...stuck] };
 }
 
 async function markedBy(marks: ReadonlySet<string>): Promise<readonly number[]> {

@@ -9,6 +9,14 @@ export interface PluginRun {
   readonly signal: string | undefined;
   /** `exit`: it ended by itself; `deadline` and `flood`: it was killed, with its process group. */
   readonly ended: 'exit' | 'deadline' | 'flood';
+  /** Where nothing ended it: it hangs in the kernel. */
+  readonly stuck?: StuckProcess;
+}
+
+/** A process that SIGKILL has not ended. It does nothing more: the signal comes before its next instruction. */
+export interface StuckProcess {
+  readonly pid: number;
+  readonly isGone: () => boolean;
 }
 
 const errorSchema = z.looseObject({ code: z.int(), msg: z.string().nullish(), details: z.string().nullish() });
@@ -34,8 +42,9 @@ export function cniFailure(
 /** The failure of a run, with code, message and details of the plugin's error (CNI specification, section 5); `undefined` when it succeeded. */
 export function failureOf(plugin: string, command: string, run: PluginRun, timeoutMs: number): VmletError | undefined {
   const said = run.stderr.trim().slice(-2_000);
-  if (run.ended === 'deadline') return cniFailure(plugin, command, `no answer within ${timeoutMs} ms, killed`, { details: said });
-  if (run.ended === 'flood') return cniFailure(plugin, command, 'too much output, killed', { details: said });
+  const killed = run.stuck ? `and SIGKILL does not end process ${run.stuck.pid}` : 'killed';
+  if (run.ended === 'deadline') return cniFailure(plugin, command, `no answer within ${timeoutMs} ms, ${killed}`, { details: said });
+  if (run.ended === 'flood') return cniFailure(plugin, command, `too much output, ${killed}`, { details: said });
   if (run.exitCode === 0) return undefined;
   const error = parseError(run.stdout);
   if (error) {

@@ -18,10 +18,7 @@ const killAfterMs = 500;
 /** What lives so long after SIGKILL, milliseconds, hangs in the kernel: on a server of files that is gone, say. */
 const giveUpAfterMs = 2_000;
 
-interface End {
-  readonly exitCode: number | undefined;
-  readonly signal: string | undefined;
-}
+type End = Pick<PluginRun, 'exitCode' | 'signal' | 'stuck'>;
 
 /**
  * Runs a plugin in a process group of its own, so that what it started (IPAM) ends with it. Answers how it ended once it is gone, or once
@@ -34,16 +31,18 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   const closed = Promise.withResolvers<End>();
   child.once('error', closed.reject);
   child.once('close', (code, by) => closed.resolve({ exitCode: code ?? undefined, signal: by ?? undefined }));
-  if (child.pid === undefined) await closed.promise; // throws the system's error; out of descriptors, such a child has no streams either
+  const { pid = 0 } = child;
+  if (pid === 0) await closed.promise; // throws the system's error; out of descriptors, such a child has no streams either
   let ended: PluginRun['ended'] = 'exit';
   const timers: NodeJS.Timeout[] = [];
   const giveUp = (): void => {
     child.stdin.destroy();
     child.unref(); // it does not hold up the daemon's end either
-    closed.resolve({ exitCode: undefined, signal: undefined });
+    const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    closed.resolve({ exitCode: undefined, signal: undefined, stuck: { pid, isGone } });
   };
   const kill = (): void => {
-    killGroup(child.pid, 'SIGKILL');
+    killGroup(pid, 'SIGKILL');
     child.stdout.destroy(); // one that left the group may still hold the pipes: nobody waits for it
     child.stderr.destroy();
     timers.push(setTimeout(giveUp, giveUpAfterMs));
@@ -51,7 +50,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   const end = (why: PluginRun['ended']): void => {
     if (timers.length > 1) return;
     ended = why;
-    killGroup(child.pid, 'SIGTERM');
+    killGroup(pid, 'SIGTERM');
     timers.push(setTimeout(kill, killAfterMs));
   };
   timers.push(setTimeout(() => end('deadline'), options.timeoutMs));
@@ -73,7 +72,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   child.stdin.end(options.input);
   try {
     const how = await closed.promise;
-    if (timers.length > 1) killGroup(child.pid, 'SIGKILL'); // what ignored SIGTERM and had closed its pipes
+    if (timers.length > 1) killGroup(pid, 'SIGKILL'); // what ignored SIGTERM and had closed its pipes
     signal.throwIfAborted();
     return { ...how, stdout: stdout(), stderr: stderr(), ended };
   } finally {
@@ -82,8 +81,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   }
 }
 
-function killGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {
-  if (pid === undefined) return;
+function killGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {

@@ -4,7 +4,7 @@ import { pause } from '../../lib/signals.ts';
 import type { NetworkConfig } from './config.ts';
 import { networkEnvironment } from './input.ts';
 import { findPlugin } from './plugin-search.ts';
-import { runPlugin } from './plugin-process.ts';
+import { makeQuestions } from './question.ts';
 
 /** A plugin that does not speak the version that is to be spoken. */
 export interface UnablePlugin {
@@ -59,6 +59,7 @@ interface Answer {
 export function makePluginVersions(binDirs: readonly string[], onAnswer: () => void): PluginVersions {
   const answers = new Map<string, Answer>();
   const closing = new AbortController();
+  const question = makeQuestions();
 
   async function spokenBy(name: string): Promise<Spoken> {
     const program = await findPlugin(binDirs, name);
@@ -75,7 +76,7 @@ export function makePluginVersions(binDirs: readonly string[], onAnswer: () => v
   async function ask(program: string, longestMs: number): Promise<Spoken> {
     const env = networkEnvironment('VERSION', binDirs);
     const options = { program, env, input: '{"cniVersion":"1.0.0"}', timeoutMs: longestMs, maxOutputBytes };
-    const run = await runPlugin(options, closing.signal).catch(() => undefined);
+    const run = await question(options, closing.signal).catch(() => undefined);
     if (run?.ended !== 'exit' || run.exitCode === undefined) return 'unanswered';
     return (run.exitCode === 0 ? parseVersions(run.stdout) : undefined) ?? 'any';
   }
@@ -85,7 +86,8 @@ export function makePluginVersions(binDirs: readonly string[], onAnswer: () => v
     const isCurrent = (): boolean => answers.get(name)?.file === file;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       await pause(pauseMs, closing.signal);
-      if (!isCurrent() || (await identityOf(program)) !== file) return;
+      if (!isCurrent()) return;
+      if ((await identityOf(program)) !== file) return void answers.delete(name); // whatever is there next is asked by a look
       const spoken = await ask(program, backgroundTimeoutMs);
       if (spoken === 'unanswered') continue;
       if (isCurrent()) answers.set(name, { file, spoken });
@@ -94,8 +96,9 @@ export function makePluginVersions(binDirs: readonly string[], onAnswer: () => v
   }
 
   async function settle(config: NetworkConfig): Promise<SettledConfig> {
-    const names = [...new Set(config.plugins.map(({ type }) => type))]; // what a plugin says to its IPAM plugin is its own matter
-    const spoken = new Map(await Promise.all(names.map(async (name) => [name, await spokenBy(name)] as const)));
+    const names = new Set(config.plugins.map(({ type }) => type)); // what a plugin says to its IPAM plugin is its own matter
+    for (const name of answers.keys()) if (!names.has(name)) answers.delete(name);
+    const spoken = new Map(await Promise.all([...names].map(async (name) => [name, await spokenBy(name)] as const)));
     const cniVersion = versionFor(config.cniVersions ?? [config.cniVersion], [...spoken.values()]) ?? config.cniVersion;
     const unable = unableOf(cniVersion, spoken);
     return { config: cniVersion === config.cniVersion ? config : { ...config, cniVersion }, ...(unable ? { unable } : {}) };
