@@ -1,11 +1,14 @@
-import { abandonOnAbort } from './signals.ts';
+import { abandonOnAbort, withTimeout } from './signals.ts';
 
 /** Work that may run side by side, and work that has to run alone. */
 export interface SharedLock {
   /** Runs `work` beside other shared work; waits while something runs alone. Throws the signal's reason when it is aborted first. */
   readonly share: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
-  /** As `share`, but behind work that waits to run alone, which work without a gap would else keep waiting: for what nobody waits for. */
-  readonly shareBehind: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /**
+   * As `share`, but for so long behind work that waits to run alone, which work without a gap would else keep waiting: for what nobody
+   * waits for.
+   */
+  readonly shareBehind: <T>(work: () => Promise<T>, longestMs: number, signal: AbortSignal) => Promise<T>;
   /**
    * Runs `work` at the first moment at which nothing else runs, and keeps other work out while it does. One that hangs, or work without a
    * gap, so makes it wait, but nobody waits for what has not begun, except what is shared behind it.
@@ -32,10 +35,16 @@ export function makeSharedLock(): SharedLock {
     }
   }
 
-  async function shareBehind<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    signal.throwIfAborted();
-    while (asked.size > 0) await abandonOnAbort(Promise.all(asked), signal);
+  async function shareBehind<T>(work: () => Promise<T>, longestMs: number, signal: AbortSignal): Promise<T> {
+    if (asked.size > 0) {
+      using patience = withTimeout(signal, longestMs, 'work that is to run alone');
+      await abandonOnAbort(noneAsked(), patience).catch(() => signal.throwIfAborted());
+    }
     return share(work, signal);
+  }
+
+  async function noneAsked(): Promise<void> {
+    while (asked.size > 0) await Promise.all(asked);
   }
 
   async function alone<T>(work: () => Promise<T>): Promise<T> {

@@ -108,11 +108,12 @@ export async function makeNetwork(options: NetworkOptions, deps: NetworkDeps): P
     await removeTap(parts, sandboxId, tap, signal);
   }
 
-  /** Once: as soon as there is a network that has GC, with what is on record then. */
+  /** Once: as soon as there is a network that has GC and can be used, with what is on record then. */
   async function collectOnce(): Promise<void> {
-    const network = await directory.when(hasGc, closing);
-    const work = async (): Promise<void> => collectGarbage(parts, network, AbortSignal.any([closing, AbortSignal.timeout(gcTimeoutMs)]));
-    await turns.alone(work);
+    for (let isDone = false; !isDone;) {
+      await directory.whenUsable(hasGc, closing);
+      isDone = await turns.alone(async () => collectGarbage(parts, AbortSignal.any([closing, AbortSignal.timeout(gcTimeoutMs)])));
+    }
   }
 
   async function recoverAll(live: ReadonlyMap<string, string | undefined>, signal: AbortSignal): Promise<void> {

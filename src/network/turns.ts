@@ -14,10 +14,10 @@ export interface Turns {
   readonly ofSandbox: Turn;
   /** For ADD and DEL that a call waits for. */
   readonly withPlugins: Turn;
-  /** For DEL that nobody waits for: it lets GC that waits go first. */
+  /** For DEL that nobody waits for: it lets GC that waits go first, but not for longer than a minute. */
   readonly withPluginsBehind: Turn;
   /** For GC: at the first moment at which no plugins are called. */
-  readonly alone: (work: () => Promise<void>) => Promise<void>;
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /** Makes turns that nobody has taken. */
@@ -34,7 +34,8 @@ export function makeTurns(): Turns {
     ofSandbox,
     withPlugins: async (sandboxId, work, signal) => ofSandbox(sandboxId, async () => plugins.share(work, signal), signal),
     // The other way round: with the sandbox's lock first, a call for it would wait behind what waits for GC.
-    withPluginsBehind: async (sandboxId, work, signal) => plugins.shareBehind(async () => ofSandbox(sandboxId, work, signal), signal),
+    withPluginsBehind: async (sandboxId, work, signal) =>
+      plugins.shareBehind(async () => ofSandbox(sandboxId, work, signal), 60_000, signal),
     alone: plugins.alone,
   };
 }

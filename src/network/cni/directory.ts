@@ -25,8 +25,11 @@ export interface CniDirectory {
   readonly condition: () => Condition;
   /** The configuration as it is on disk now. Throws the signal's reason when it is aborted before it is read. Errors: CNI_UNAVAILABLE. */
   readonly current: (signal: AbortSignal) => Promise<NetworkConfig>;
-  /** The first configuration, from now on, that is as wanted. Throws when the signal is aborted before there is one. */
-  readonly when: (isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal) => Promise<NetworkConfig>;
+  /**
+   * Waits for a configuration that is as wanted, and whose plugins are there and speak its version. Throws when the signal is aborted
+   * before there is one.
+   */
+  readonly whenUsable: (isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -48,6 +51,7 @@ export async function openCniDirectory(
   let signature = '';
   let reading: Reading = { kind: 'read', files: 0, problems: [] };
   let unable: UnablePlugin | undefined;
+  let usable: NetworkConfig | undefined;
   let condition: Condition = readyCondition;
   let watcher: FSWatcher | undefined;
   let settle: NodeJS.Timeout | undefined;
@@ -90,6 +94,7 @@ export async function openCniDirectory(
   async function judge(): Promise<void> {
     const config = configOf(reading);
     const absent = config && (await deps.cni.missing(programsOf(config)));
+    usable = absent === undefined && unable === undefined ? config : undefined;
     const before = condition;
     condition = networkCondition(options, reading, { absent, unable: config && unable, status: config && probe.of(config) });
     if (before.ready !== condition.ready || before.message !== condition.message) {
@@ -137,12 +142,9 @@ export async function openCniDirectory(
     throw new VmletError({ code: 'CNI_UNAVAILABLE' }, condition.message);
   }
 
-  async function when(isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal): Promise<NetworkConfig> {
-    for (;;) {
-      const config = configOf(reading);
-      if (config && isWanted(config)) return config;
-      await once(looks, 'look', { signal });
-    }
+  async function whenUsable(isWanted: (network: NetworkConfig) => boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    while (!usable || !isWanted(usable)) await once(looks, 'look', { signal });
   }
 
   await look();
@@ -151,7 +153,7 @@ export async function openCniDirectory(
   return {
     condition: () => condition,
     current,
-    when,
+    whenUsable,
     close: () => {
       closed = true;
       clearInterval(timer);

@@ -118,16 +118,37 @@ describe('GC', () => {
     expect(calls(node, 'GC')).toHaveLength(1);
   });
 
+  it('waits for its plugins, and heeds a list that does not want it any more', async () => {
+    const node = makeModernNode();
+    const file = join(node.binDir, 'modern');
+    const [plugin, list] = [readFileSync(file), join(node.confDir, '10-test.conflist')];
+    rmSync(file);
+    const network = await node.open();
+    await network.recover(new Map(), soon());
+    expect(network.condition()).toMatchObject({ reason: 'CNIPluginMissing' });
+    const unwanted = { ...(JSON.parse(readFileSync(list, 'utf8')) as object), disableGC: true };
+    writeFileSync(list, JSON.stringify(unwanted));
+    writeFileSync(file, plugin, { mode: 0o755 });
+    const wanted = request();
+    await network.attach(wanted, soon());
+    await network.detach(wanted.sandboxId, soon());
+    expect(calls(node, 'GC')).toEqual([]);
+    writeFileSync(list, JSON.stringify({ ...unwanted, disableGC: false }));
+    await waitFor(() => calls(node, 'GC').length > 0, { timeoutMs: 20_000, what: 'GC' });
+    expect(calls(node, 'GC')).toHaveLength(1);
+  });
+
   it('comes before what is released in the background, again and again', async () => {
     const node = makeModernNode();
     const before = await node.open();
     for (const wanted of Array.from({ length: 7 }, () => request())) await before.attach(wanted, soon());
     before.close();
     const order = join(node.dir, 'order');
-    precede(node, 'DEL', `echo DEL >> ${order}; sleep 3; exit 1`);
+    precede(node, 'DEL', `echo DEL >> ${order}; until [ -e ${node.dir}/go ]; do sleep 0.1; done; exit 1`);
     precede(node, 'GC', `echo GC >> ${order}`);
     const network = await node.open(20_000, 100, { releasePatienceMs: 500 });
     await network.recover(new Map(), soon());
+    writeFileSync(join(node.dir, 'go'), '');
     await waitFor(() => existsSync(order) && readFileSync(order, 'utf8').includes('GC'), { timeoutMs: 20_000, what: 'GC' });
     expect(readFileSync(order, 'utf8')).toMatch(/^(DEL\n){1,4}GC\n/); // as many as are released at a time
     await waitFor(() => readFileSync(order, 'utf8').split('DEL').length > 7, { timeoutMs: 20_000, what: 'the releases that waited' });
@@ -187,7 +208,7 @@ function killedCollecting(node: TestNode, first: string): number {
 describe('GC that outlives its daemon', () => {
   it('is waited for by the next, whose pods it knows nothing of', async () => {
     const node = makeModernNode();
-    const pid = killedCollecting(node, 'sleep 3');
+    const pid = killedCollecting(node, 'sleep 2');
     const network = await node.open();
     const wanted = request();
     expect((await network.attach(wanted, soon())).ips).toEqual(['10.213.7.2']);

@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import { makeSharedLock } from '../../../src/lib/shared-lock.ts';
+import { waitFor } from '../../lib/wait.ts';
 
 const never = new AbortController().signal;
+const hour = 3_600_000;
 
 /** Work that ends when it is told to, and writes down when it began. */
 function step(name: string, log: string[]): { work: () => Promise<void>; end: () => void } {
@@ -44,8 +46,13 @@ it('lets what is shared behind it wait for what waits to run alone, and nothing 
   const [a, behind, alone, b, gone] = ['a', 'behind', 'alone', 'b', 'gone'].map((name) => step(name, log));
   if (!a || !behind || !alone || !b || !gone) throw new Error('five steps');
   const caller = new AbortController();
-  const all = [lock.shareBehind(a.work, never), lock.alone(alone.work), lock.shareBehind(behind.work, never), lock.share(b.work, never)];
-  const waiting = lock.shareBehind(gone.work, caller.signal);
+  const all = [
+    lock.shareBehind(a.work, hour, never),
+    lock.alone(alone.work),
+    lock.shareBehind(behind.work, hour, never),
+    lock.share(b.work, never),
+  ];
+  const waiting = lock.shareBehind(gone.work, hour, caller.signal);
   caller.abort(new Error('gone'));
   await expect(waiting).rejects.toThrow('gone');
   expect(log).toEqual(['a', 'b']);
@@ -57,6 +64,21 @@ it('lets what is shared behind it wait for what waits to run alone, and nothing 
   await turns();
   expect(log).toEqual(['a', 'b', 'alone', 'behind']);
   behind.end();
+  await Promise.all(all);
+});
+
+it('does not let it wait for ever where other work leaves no gap', async () => {
+  const lock = makeSharedLock();
+  const log: string[] = [];
+  const [a, behind, alone] = ['a', 'behind', 'alone'].map((name) => step(name, log));
+  if (!a || !behind || !alone) throw new Error('three steps');
+  const all = [lock.share(a.work, never), lock.alone(alone.work), lock.shareBehind(behind.work, 1, never)];
+  await waitFor(() => log.includes('behind'), { timeoutMs: 10_000, what: 'end of its patience' });
+  a.end();
+  behind.end();
+  await turns();
+  expect(log).toEqual(['a', 'behind', 'alone']);
+  alone.end();
   await Promise.all(all);
 });
 
