@@ -30,12 +30,15 @@ export function checkRequest({ metadata, hostname, dns }: AttachRequest): void {
     if (familyOf(server) === undefined) throw invalid('dns_config.servers', `"${server}" is no IP address`);
   }
   for (const search of dns.searches) {
-    if (!isSearchDomain(search))
-      throw invalid('dns_config.searches', `"${search}" is no domain name, whose labels have 63 characters at most`);
+    if (!isSearchDomain(search)) throw invalid('dns_config.searches', `"${search}" ${noDomain}`);
   }
 }
 
-/** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. */
+const noDomain = 'is no domain name: labels of 1 to 63 letters, digits, "-" and "_", with dots between, 253 characters at most';
+
+/** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. Throws when that cannot be told. */
 export function chooseDns(pod: DnsConfig, network: DnsConfig): DnsConfig {
-  return pod.servers.length + pod.searches.length + pod.options.length > 0 ? pod : network;
+  if (pod.servers.length + pod.searches.length + pod.options.length > 0) return pod;
+  for (const search of network.searches) if (!isSearchDomain(search)) throw new Error(`dns: "${search}" ${noDomain}`);
+  return network;
 }

@@ -85,7 +85,7 @@ async function describe(
     netnsPath,
     ips: [...new Set(pod.addresses.map(({ cidr }) => cidr.split('/')[0] ?? ''))],
     interfaces,
-    dns: chooseDns(known.dns, pod.dns),
+    dns: attempt(() => chooseDns(known.dns, pod.dns), last),
   };
   return { result: known.result, link, ...(others.length > 0 ? { others } : {}), attachment };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isSearchDomain, type DnsConfig, type InterfaceAddress } from '../../model/network.ts';
+import type { DnsConfig, InterfaceAddress } from '../../model/network.ts';
 import { familyOf, parseCidr } from '../address.ts';
 import { check, supportedCniVersions, type JsonObject } from './config.ts';
 
@@ -12,7 +12,6 @@ export interface PodResult {
 const address = z.string().refine((text) => parseCidr(text) !== undefined, 'must be an address with prefix length, such as 10.1.2.3/24');
 const ip = z.string().refine((text) => familyOf(text) !== undefined, 'must be an IP address');
 const destination = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a network, such as 0.0.0.0/0');
-const domain = z.string().refine((text) => text === '' || isSearchDomain(text), 'must be a domain name');
 const texts = z.array(z.string()).nullish();
 const count = z.int().min(0).nullish();
 
@@ -34,9 +33,7 @@ const resultSchema = z.looseObject({
   routes: z
     .array(z.looseObject({ dst: destination, gw: ip.nullish(), mtu: count, advmss: count, priority: count, table: count, scope: count }))
     .nullish(),
-  dns: z
-    .looseObject({ nameservers: z.array(ip).nullish(), domain: domain.nullish(), search: z.array(domain).nullish(), options: texts })
-    .nullish(),
+  dns: z.looseObject({ nameservers: z.array(ip).nullish(), domain: z.string().nullish(), search: texts, options: texts }).nullish(),
 });
 
 type Result = z.infer<typeof resultSchema>;

@@ -79,6 +79,17 @@ it('prefers the pod’s DNS as a whole', () => {
   expect(chooseDns(pod, network)).toBe(pod);
 });
 
+it.each(['a b', 'b,6.6.6.6', '.corp', 'a..b', `${'a'.repeat(64)}.example`])(
+  'refuses a network’s search domain %j where it counts',
+  (search) => {
+    const network = { servers: [], searches: ['corp', search], options: [] };
+    const none = { servers: [], searches: [], options: [] };
+    expect(() => chooseDns(none, network)).toThrow(`dns: "${search}" is no domain name: labels of 1 to 63 letters`);
+    const pod = { ...none, servers: ['10.96.0.10'] };
+    expect(chooseDns(pod, network)).toBe(pod);
+  },
+);
+
 describe('what plugins are told', () => {
   const network = {
     name: 'pods',
