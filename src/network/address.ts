@@ -32,6 +32,11 @@ export function networkOf(cidr: Cidr): string {
   return `${network.toString()}/${cidr.prefixLength}`;
 }
 
+/** True for an address in the network. */
+export function contains(network: Cidr, address: string): boolean {
+  return familyOf(address) === network.family && networkOf({ ...network, address }) === networkOf(network);
+}
+
 /** The netmask of an IPv4 prefix length, `255.255.255.0`. */
 export function netmaskOf(prefixLength: number): string {
   return ipaddr.IPv4.subnetMaskFromPrefixLength(prefixLength).toString();

@@ -1,5 +1,5 @@
 import { dhcpRouteBytes, maxDhcpOptionBytes, type DnsConfig, type GuestInterface, type InterfaceRoute } from '../../model/network.ts';
-import { familyOf, parseCidr } from '../address.ts';
+import { contains, familyOf, parseCidr } from '../address.ts';
 
 /** What there is to tell: as much as one option holds, and the rest, which only the seed of cloud-init has. */
 interface Limited<T> {
@@ -44,19 +44,25 @@ export function routerOf(routes: readonly InterfaceRoute[]): string | undefined 
 
 /**
  * Option 121 (RFC 3442), only where option 3 is not enough: routes beside the default one, or a default route over a gateway outside
- * the subnet. It replaces option 3, so that the default route is in it too; a route without gateway is on the link. Those come last, and are
- * left out first, that lead where the default route leads anyway.
+ * the subnet. It replaces option 3, so that the default route is in it too; a route without gateway is on the link. The default route comes
+ * first, behind what its router is reached by; those come last, and are left out first, that lead where the default route leads anyway.
  */
 function classlessRoutes(routes: readonly InterfaceRoute[]): readonly InterfaceRoute[] {
   const isPlain = routes.every(({ destination, gateway }) => destination === anywhere && gateway !== undefined);
   if (isPlain) return [];
   const router = routerOf(routes);
   const rank = ({ destination, gateway }: InterfaceRoute): number => {
-    if (gateway === undefined) return 0; // first, since the gateways of the others are reached by these
+    if (gateway === undefined && leadsTo(destination, router)) return 0;
     if (destination === anywhere) return 1;
-    return gateway === router ? 3 : 2;
+    if (gateway === undefined) return 2; // before the others, whose gateways are reached by these
+    return gateway === router ? 4 : 3;
   };
   return routes.toSorted((a, b) => rank(a) - rank(b));
+}
+
+function leadsTo(destination: string, router: string | undefined): boolean {
+  const network = parseCidr(destination);
+  return network !== undefined && router !== undefined && contains(network, router);
 }
 
 function limited<T>(values: readonly T[], bytesOf: (value: T) => number): Limited<T> {

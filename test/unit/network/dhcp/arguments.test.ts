@@ -130,10 +130,20 @@ describe('what an option cannot hold', () => {
         'option:classless-static-route',
       ) ?? [];
     const destinations = routes.filter((_, index) => index % 2 === 0);
-    expect(destinations.slice(0, 2)).toEqual([onLink.destination, '0.0.0.0/0']);
+    expect(destinations.slice(0, 2)).toEqual(['0.0.0.0/0', onLink.destination]);
     expect(destinations.slice(2, 22)).toEqual(needed.map(({ destination }) => destination));
     // 9 + 5 bytes, then 8 for each /24: 30 fit into 255.
     expect(destinations).toHaveLength(32);
+  });
+
+  it('is never the default route, nor what its router is reached by', () => {
+    const many = Array.from({ length: 40 }, (_, index) => ({ destination: `203.0.113.${index}/32` }));
+    const router = { destination: '169.254.1.1/32' };
+    const routes = valueOf(
+      withRoutes([...many, router, { destination: '0.0.0.0/0', gateway: '169.254.1.1' }]),
+      'option:classless-static-route',
+    );
+    expect(routes?.slice(0, 4)).toEqual([router.destination, '0.0.0.0', '0.0.0.0/0', '169.254.1.1']);
   });
 
   it('is known: servers, search domains, and routes that are needed', () => {
