@@ -36,7 +36,10 @@ const executors: Executors = {
     await store.putContainer({ ...container, state: 'RUNNING', startedAtNs: clock.nowNs(), bootId: options.bootId });
     followReports(context, container);
     await followConsole(context, container, signal);
-    await context.network.adopt(container.sandboxId, container.vm.tap, signal); // whose recovery may be over, and knew of no running VM
+    // The network's recovery may be over, and knew of no running VM. The guest runs with the network that it has; DHCP is tried again there.
+    await context.network.adopt(container.sandboxId, container.vm.tap, signal).catch((error: unknown) => {
+      context.log.error({ containerId: container.id, sandboxId: container.sandboxId, err: error }, 'network of a running VM not adopted');
+    });
     await placeHelpers(context, container);
   },
   'undo-start': async (context, container, _step, signal) => {

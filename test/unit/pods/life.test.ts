@@ -271,6 +271,20 @@ describe('a restart', () => {
     expect(world.calls).toEqual(['list', 'follow log', `adopt network ${sandbox} ${tap}`, 'addMembers 77']);
   });
 
+  it('completes a start whose network cannot be adopted: the guest runs', async () => {
+    const world = makeWorld();
+    const pods = await world.boot();
+    const sandbox = await pods.runSandbox(podConfig, signal);
+    const id = await pods.createContainer(sandbox, vmConfig, signal);
+    const { domainName } = pods.container(id).vm;
+    await pods.close(AbortSignal.abort());
+    Object.assign(world.vms.get(domainName) ?? {}, { state: 'running' });
+    world.failing.set('adopt network', new Error('no nft'));
+    const again = await world.boot();
+    expect(again.container(id).state).toBe('RUNNING');
+    expect(world.calls).toContain('addMembers 77');
+  });
+
   it('undoes a creation and a sandbox that were cut short', async () => {
     const world = makeWorld();
     const pods = await world.boot();
