@@ -112,7 +112,7 @@ export function makeLifeCycle({ client, readiness, runDir, logDir, libDir, log }
     undefine: async (name, signal) => {
       await ifThere(name, signal, async ({ domain }) => domains.undefine(domain, undefineFlags, signal));
       await removeQemuLog(logDir, name);
-      if (libDir !== undefined) await removeRemains(libDir, name);
+      if (libDir !== undefined) await removeRemains({ libDir, runDir }, name);
     },
   };
 }

@@ -57,13 +57,17 @@ export async function removeQemuLog(logDir: string, name: string): Promise<void>
   await rm(join(logDir, 'qemu', `${name}.log`), { force: true });
 }
 
-/** Removes what a libvirt that ended before its domain leaves in `/var/lib/libvirt`: directories `domain-NUMBER-NAME`. The domain must be off. */
-export async function removeRemains(libDir: string, name: string): Promise<void> {
+/**
+ * Removes what a libvirt that ended before its domain leaves: directories `domain-NUMBER-NAME` in `/var/lib/libvirt`, and in `/run/libvirt`
+ * the pid file of a QEMU that it had not yet started. The domain must be off.
+ */
+export async function removeRemains({ libDir, runDir }: { readonly libDir: string; readonly runDir: string }, name: string): Promise<void> {
   for (const dir of [join(libDir, 'qemu'), join(libDir, 'qemu', 'channel', 'target')]) {
     const names = await readdir(dir).catch(() => []);
     const remains = names.filter((each) => /^domain-[0-9]+-/.test(each) && each.replace(/^domain-[0-9]+-/, '') === name);
     for (const each of remains) await rm(join(dir, each), { recursive: true, force: true });
   }
+  if ((await qemuPid(runDir, name)) === undefined) await rm(join(runDir, 'qemu', `${name}.pid`), { force: true });
 }
 
 /** The lines that tell something: the command line's (`-device ... \`) and its environment are left out, and a cut first line. */

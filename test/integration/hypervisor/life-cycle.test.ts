@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HypervisorService, VmEvent, VmSpec } from '../../../src/hypervisor/hypervisor.ts';
@@ -136,6 +136,15 @@ describe('the life of a VM', () => {
       message: expect.stringContaining('root.qcow2') as string,
     });
     await hypervisor.undefine(spec.name, soon());
+  });
+
+  it('leaves no pid file of a QEMU that a killed libvirtd had not yet started', async () => {
+    const spec = makeVmSpec(own.dir, 'halt', hypervisor.gid);
+    await hypervisor.define(spec, soon());
+    const file = join(own.dir, 'run', 'qemu', `${spec.name}.pid`);
+    writeFileSync(file, String(spawnSync('true').pid));
+    await hypervisor.undefine(spec.name, soon());
+    expect(existsSync(file)).toBe(false);
   });
 
   it('leaves a domain alone that has no metadata of vmlet', async () => {
