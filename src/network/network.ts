@@ -97,8 +97,7 @@ export async function makeNetwork(options: NetworkOptions, deps: NetworkDeps): P
     watch.begin(sandboxId);
   }
 
-  async function adoptAndWatch(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
-    watch.begin(sandboxId); // also where something fails: a server that is dead is tried again
+  async function adoptRunning(sandboxId: string, tap: string, signal: AbortSignal): Promise<void> {
     await adopt(parts, sandboxId, tap, signal);
     await reloadFilter(parts, sandboxId, tap, signal);
   }
@@ -153,7 +152,10 @@ export async function makeNetwork(options: NetworkOptions, deps: NetworkDeps): P
       return () => void listeners.delete(listener);
     },
     recover: recoverAll,
-    adopt: async (sandboxId, tap, signal) => turns.ofSandbox(sandboxId, async () => adoptAndWatch(sandboxId, tap, signal), signal),
+    adopt: async (sandboxId, tap, signal) => {
+      watch.begin(sandboxId); // also where something fails: a server that is dead is tried again
+      await turns.ofSandbox(sandboxId, async () => adoptRunning(sandboxId, tap, signal), signal);
+    },
     close: () => {
       watch.close();
       close();

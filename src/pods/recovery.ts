@@ -38,6 +38,7 @@ const executors: Executors = {
     await followConsole(context, container, signal);
     // The network's recovery may be over, and knew of no running VM. The guest runs with the network that it has; DHCP is tried again there.
     await context.network.adopt(container.sandboxId, container.vm.tap, signal).catch((error: unknown) => {
+      signal.throwIfAborted();
       context.log.error({ containerId: container.id, sandboxId: container.sandboxId, err: error }, 'network of a running VM not adopted');
     });
     await placeHelpers(context, container);

@@ -11,8 +11,7 @@ import {
 } from './input.ts';
 import { cniFailure, failureOf, isUnknownContainer } from './failure.ts';
 import { parseResult } from './result.ts';
-import { runPlugin } from './plugin-process.ts';
-import { makeQuestions } from './question.ts';
+import { makePluginRunner } from './plugin-runner.ts';
 import { findPlugin } from './plugin-search.ts';
 
 /** Where plugins are and how long each may take. */
@@ -100,7 +99,7 @@ const statusTimeoutMs = 10_000;
 /** Makes a runner of CNI plugins. */
 export function makeCni(options: CniOptions): Cni {
   const { binDirs, timeoutMs, stateDir } = options;
-  const ask = makeQuestions();
+  const runPlugin = makePluginRunner();
 
   async function locate(command: Command, plugin: PluginConfig): Promise<string> {
     const program = await findPlugin(binDirs, plugin.type);
@@ -111,8 +110,7 @@ export function makeCni(options: CniOptions): Cni {
   async function execute(command: Command, plugin: PluginConfig, program: string, io: Io): Promise<string> {
     const longestMs = Math.min(timeoutMs, io.timeoutMs ?? timeoutMs);
     const { env, input } = io;
-    const start = command === 'STATUS' ? ask : runPlugin;
-    const run = await start({ program, env, input, timeoutMs: longestMs, maxOutputBytes }, io.signal).catch((error: unknown) => {
+    const run = await runPlugin({ program, env, input, timeoutMs: longestMs, maxOutputBytes }, io.signal).catch((error: unknown) => {
       io.signal.throwIfAborted();
       throw cniFailure(plugin.type, command, `cannot be run: ${messageOf(error)}`, { cause: error });
     });

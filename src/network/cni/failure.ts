@@ -10,13 +10,14 @@ export interface PluginRun {
   /** `exit`: it ended by itself; `deadline` and `flood`: it was killed, with its process group. */
   readonly ended: 'exit' | 'deadline' | 'flood';
   /** Where nothing ended it: it hangs in the kernel. */
-  readonly stuck?: StuckProcess;
+  readonly stuck?: StuckPlugin;
 }
 
-/** A process that SIGKILL has not ended. It does nothing more: the signal comes before its next instruction. */
-export interface StuckProcess {
-  readonly pid: number;
-  readonly isGone: () => boolean;
+/** A plugin, or what it has started, that SIGKILL has not ended. It begins nothing more: the signal comes before its next instruction. */
+export interface StuckPlugin {
+  /** Its process group. */
+  readonly pgid: number;
+  readonly isGone: () => Promise<boolean>;
 }
 
 const errorSchema = z.looseObject({ code: z.int(), msg: z.string().nullish(), details: z.string().nullish() });
@@ -42,7 +43,7 @@ export function cniFailure(
 /** The failure of a run, with code, message and details of the plugin's error (CNI specification, section 5); `undefined` when it succeeded. */
 export function failureOf(plugin: string, command: string, run: PluginRun, timeoutMs: number): VmletError | undefined {
   const said = run.stderr.trim().slice(-2_000);
-  const killed = run.stuck ? `and SIGKILL does not end process ${run.stuck.pid}` : 'killed';
+  const killed = run.stuck ? `and SIGKILL does not end process group ${run.stuck.pgid}` : 'killed';
   if (run.ended === 'deadline') return cniFailure(plugin, command, `no answer within ${timeoutMs} ms, ${killed}`, { details: said });
   if (run.ended === 'flood') return cniFailure(plugin, command, `too much output, ${killed}`, { details: said });
   if (run.exitCode === 0) return undefined;

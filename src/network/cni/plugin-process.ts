@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
-import { isErrno } from '../../lib/errno.ts';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isGroupAlive, killGroup } from '../../lib/process-group.ts';
 import { spawnTurn } from '../../lib/spawn-turn.ts';
-import type { PluginRun } from './failure.ts';
+import type { PluginRun, StuckPlugin } from './failure.ts';
 
 /** How a plugin is run. */
 export interface PluginProcess {
@@ -18,11 +19,12 @@ const killAfterMs = 500;
 /** What lives so long after SIGKILL, milliseconds, hangs in the kernel: on a server of files that is gone, say. */
 const giveUpAfterMs = 2_000;
 
-type End = Pick<PluginRun, 'exitCode' | 'signal' | 'stuck'>;
+type End = Pick<PluginRun, 'exitCode' | 'signal'>;
 
 /**
  * Runs a plugin in a process group of its own, so that what it started (IPAM) ends with it. Answers how it ended once it is gone, or once
- * nothing can end it. Throws the system's error when it cannot be started, and the signal's reason when it was aborted.
+ * nothing can end it. Throws the system's error when it cannot be started, and the signal's reason when it was aborted before; one that is
+ * aborted later ends as at its deadline.
  */
 export async function runPlugin(options: PluginProcess, signal: AbortSignal): Promise<PluginRun> {
   await spawnTurn();
@@ -38,8 +40,7 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   const giveUp = (): void => {
     child.stdin.destroy();
     child.unref(); // it does not hold up the daemon's end either
-    const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null;
-    closed.resolve({ exitCode: undefined, signal: undefined, stuck: { pid, isGone } });
+    closed.resolve({ exitCode: undefined, signal: undefined });
   };
   const kill = (): void => {
     killGroup(pid, 'SIGKILL');
@@ -72,19 +73,26 @@ export async function runPlugin(options: PluginProcess, signal: AbortSignal): Pr
   child.stdin.end(options.input);
   try {
     const how = await closed.promise;
-    if (timers.length > 1) killGroup(pid, 'SIGKILL'); // what ignored SIGTERM and had closed its pipes
-    signal.throwIfAborted();
-    return { ...how, stdout: stdout(), stderr: stderr(), ended };
+    const stuck = ended === 'exit' ? undefined : await endGroup(child, pid);
+    return { ...how, stdout: stdout(), stderr: stderr(), ended, ...(stuck ? { stuck } : {}) };
   } finally {
     for (const timer of timers) clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
 }
 
-function killGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
+/** Ends what ignored SIGTERM and had closed its pipes; answers what does not end. */
+async function endGroup(child: ChildProcess, pgid: number): Promise<StuckPlugin | undefined> {
+  killGroup(pgid, 'SIGKILL');
+  const isGone = async (): Promise<boolean> => hasEnded(child) && !(await isGroupAlive(pgid));
+  const end = performance.now() + giveUpAfterMs;
+  while (!(await isGone())) {
+    if (!hasEnded(child) || performance.now() > end) return { pgid, isGone }; // a leader that is there still has had its time
+    await delay(20);
   }
+  return undefined;
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

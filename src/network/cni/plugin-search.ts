@@ -10,6 +10,12 @@ export async function findPlugin(binDirs: readonly string[], name: string): Prom
   return undefined;
 }
 
+/** What tells a program file from another one at its place; `undefined` when there is none. */
+export async function programIdentity(program: string): Promise<string | undefined> {
+  const found = await stat(program, { bigint: true }).catch(() => undefined);
+  return found && `${program} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
+}
+
 /** True for an executable file; a folder has the same permission. */
 async function isProgram(file: string): Promise<boolean> {
   try {

@@ -1,10 +1,9 @@
-import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { pause } from '../../lib/signals.ts';
 import type { NetworkConfig } from './config.ts';
 import { networkEnvironment } from './input.ts';
-import { findPlugin } from './plugin-search.ts';
-import { makeQuestions } from './question.ts';
+import { findPlugin, programIdentity } from './plugin-search.ts';
+import { makePluginRunner } from './plugin-runner.ts';
 
 /** A plugin that does not speak the version that is to be spoken. */
 export interface UnablePlugin {
@@ -59,38 +58,40 @@ interface Answer {
 export function makePluginVersions(binDirs: readonly string[], onAnswer: () => void): PluginVersions {
   const answers = new Map<string, Answer>();
   const closing = new AbortController();
-  const question = makeQuestions();
+  const runPlugin = makePluginRunner();
 
   async function spokenBy(name: string): Promise<Spoken> {
     const program = await findPlugin(binDirs, name);
-    const file = program && (await identityOf(program));
+    const file = program && (await programIdentity(program));
     if (program === undefined || file === undefined) return 'any'; // that it is missing is told as such
     const known = answers.get(name);
     if (known?.file === file) return known.spoken;
-    const spoken = await ask(program, timeoutMs);
-    answers.set(name, { file, spoken });
-    if (spoken === 'unanswered') void askAgain(name, program, file).catch(() => undefined); // closed
-    return spoken;
+    const answer: Answer = { file, spoken: await ask(program, timeoutMs) };
+    answers.set(name, answer);
+    if (answer.spoken === 'unanswered') void askAgain(name, program, answer).catch(() => undefined); // closed
+    return answer.spoken;
   }
 
   async function ask(program: string, longestMs: number): Promise<Spoken> {
     const env = networkEnvironment('VERSION', binDirs);
     const options = { program, env, input: '{"cniVersion":"1.0.0"}', timeoutMs: longestMs, maxOutputBytes };
-    const run = await question(options, closing.signal).catch(() => undefined);
+    const run = await runPlugin(options, closing.signal).catch(() => undefined);
     if (run?.ended !== 'exit' || run.exitCode === undefined) return 'unanswered';
     return (run.exitCode === 0 ? parseVersions(run.stdout) : undefined) ?? 'any';
   }
 
   /** Until it answers, or another program has taken its place, which a look asks. */
-  async function askAgain(name: string, program: string, file: string): Promise<void> {
-    const isCurrent = (): boolean => answers.get(name)?.file === file;
+  async function askAgain(name: string, program: string, last: Answer): Promise<void> {
+    const isOver = (): boolean => answers.get(name) !== last;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       await pause(pauseMs, closing.signal);
-      if (!isCurrent()) return;
-      if ((await identityOf(program)) !== file) return void answers.delete(name); // whatever is there next is asked by a look
+      const file = await programIdentity(program);
+      if (isOver()) return;
+      if (file !== last.file) return void answers.delete(name); // whatever is there next is asked by a look
       const spoken = await ask(program, backgroundTimeoutMs);
+      if (isOver()) return;
       if (spoken === 'unanswered') continue;
-      if (isCurrent()) answers.set(name, { file, spoken });
+      answers.set(name, { file, spoken });
       return onAnswer();
     }
   }
@@ -131,9 +132,4 @@ export function parseVersions(text: string): readonly string[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function identityOf(program: string): Promise<string | undefined> {
-  const found = await stat(program, { bigint: true }).catch(() => undefined);
-  return found && `${program} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { identify } from '../../../src/lib/helper-process.ts';
 import { failureOf } from '../../../src/network/cni/failure.ts';
 import { runPlugin } from '../../../src/network/cni/plugin-process.ts';
-import { makeQuestions } from '../../../src/network/cni/question.ts';
+import { makePluginRunner } from '../../../src/network/cni/plugin-runner.ts';
 import { tempDir } from '../../lib/temp.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { bridgePlugin, makeNode, request, soon } from './node.ts';
@@ -25,7 +25,9 @@ function installUnkillable(file: string): () => void {
     `#!/bin/sh\nsetsid perl -e '${traceProgram}' $$ ${file} >/dev/null 2>&1 & echo $! > ${file}.tracer\nuntil [ -e ${file}.traced ]; do sleep 0.01; done\nexec sleep 1000\n`,
   );
   chmodSync(file, 0o755);
-  const endTracer = (): void => endIfThere(Number(readFileSync(`${file}.tracer`, 'utf8')));
+  const endTracer = (): void => {
+    if (existsSync(`${file}.tracer`)) endIfThere(Number(readFileSync(`${file}.tracer`, 'utf8')));
+  };
   onTestFinished(endTracer);
   return endTracer;
 }
@@ -35,20 +37,27 @@ function installUnkillable(file: string): () => void {
  * one of these has a tracer outside that does not listen. Answers its pid once it is so.
  */
 async function leaveUnkillable(env: Readonly<Record<string, string>>): Promise<number> {
-  const dir = tempDir();
   const inner = `sleep 1000 & exec sleep 1001`;
   const outer = spawn('unshare', ['--pid', '--fork', '--kill-child', 'sh', '-c', inner], {
     env: { ...process.env, ...env },
     stdio: 'ignore',
   });
   onTestFinished(() => endIfThere(outer.pid ?? 0));
-  const first = await waitFor(() => childrenOf(outer.pid ?? 0)[0], { timeoutMs: 10_000, what: 'first of the namespace' });
-  const other = await waitFor(() => childrenOf(first)[0], { timeoutMs: 10_000, what: 'another one in it' });
-  const tracer = spawn('perl', ['-e', traceProgram, String(other), join(dir, 'plugin')], { stdio: 'ignore' });
+  return traceSecondOf(outer.pid ?? 0);
+}
+
+/** Traces a process of the pid namespace that a process has made for its child, the first of it; answers that child's pid. */
+async function traceSecondOf(outer: number): Promise<number> {
+  const file = join(tempDir(), 'second');
+  const first = await waitFor(() => childrenOf(outer)[0], soonEnough);
+  const second = await waitFor(() => childrenOf(first)[0], soonEnough);
+  const tracer = spawn('perl', ['-e', traceProgram, String(second), file], { stdio: 'ignore' });
   onTestFinished(() => endIfThere(tracer.pid ?? 0));
-  await waitFor(() => existsSync(join(dir, 'plugin.traced')), { timeoutMs: 10_000, what: 'tracer' });
+  await waitFor(() => existsSync(`${file}.traced`), soonEnough);
   return first;
 }
+
+const soonEnough = { timeoutMs: 20_000, what: 'start of a helper' };
 
 function childrenOf(pid: number): readonly number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
@@ -58,29 +67,51 @@ function endIfThere(pid: number): void {
   if (pid > 1 && identify(pid)) process.kill(pid, 'SIGKILL');
 }
 
+/** Runs it until nothing can end it any more, then has it ended. */
+async function runUnkillable(program: string, run: typeof runPlugin): ReturnType<typeof runPlugin> {
+  const caller = new AbortController();
+  const options = { program, env: { PATH: process.env['PATH'] ?? '' }, input: '{}', timeoutMs: 60_000, maxOutputBytes: 1_000 };
+  const running = run(options, caller.signal);
+  running.catch(() => undefined);
+  await waitFor(() => existsSync(`${program}.traced`), { timeoutMs: 20_000, what: 'tracer' });
+  caller.abort(new Error('gone'));
+  return running;
+}
+
 it('a plugin that SIGKILL does not end is not waited for', async () => {
   const program = join(tempDir(), 'plugin');
   installUnkillable(program);
-  const env = { PATH: process.env['PATH'] ?? '' };
-  const run = await runPlugin({ program, env, input: '{}', timeoutMs: 3_000, maxOutputBytes: 1_000 }, soon());
-  expect(existsSync(`${program}.traced`)).toBe(true);
+  const run = await runUnkillable(program, runPlugin);
   expect(run).toMatchObject({ exitCode: undefined, signal: undefined, stdout: '', stderr: '', ended: 'deadline' });
   expect(failureOf('stuck', 'ADD', run, 3_000)?.message).toBe(
-    `CNI plugin stuck, ADD: no answer within 3000 ms, and SIGKILL does not end process ${run.stuck?.pid}`,
+    `CNI plugin stuck, ADD: no answer within 3000 ms, and SIGKILL does not end process group ${run.stuck?.pgid}`,
   );
 });
 
-it('one that is asked again and again is not started anew while the one before is there', async () => {
+it('one whose child SIGKILL does not end is known too', async () => {
+  const program = join(tempDir(), 'plugin');
+  writeFileSync(program, `#!/bin/sh\nunshare --pid --fork sh -c 'sleep 1000 & exec sleep 1001' & echo $! > ${program}.child; wait\n`);
+  chmodSync(program, 0o755);
+  const options = { program, env: { PATH: process.env['PATH'] ?? '' }, input: '{}', timeoutMs: 60_000, maxOutputBytes: 1_000 };
+  const caller = new AbortController();
+  const running = runPlugin(options, caller.signal);
+  const outer = await waitFor(() => existsSync(`${program}.child`) && Number(readFileSync(`${program}.child`, 'utf8')), soonEnough);
+  await traceSecondOf(outer);
+  caller.abort(new Error('gone'));
+  const { stuck } = await running;
+  expect(await stuck?.isGone()).toBe(false);
+});
+
+it('the same call is not made anew while it is there, another one is', async () => {
   const program = join(tempDir(), 'plugin');
   const endTracer = installUnkillable(program);
-  const question = makeQuestions();
-  const options = { program, env: { PATH: process.env['PATH'] ?? '' }, input: '{}', timeoutMs: 3_000, maxOutputBytes: 1_000 };
-  const { stuck } = await question(options, soon());
-  await expect(question(options, soon())).rejects.toThrow(`SIGKILL has not ended process ${stuck?.pid}, which was asked before`);
-  endTracer();
-  await waitFor(() => stuck?.isGone(), { timeoutMs: 10_000, what: 'its end' });
+  const run = makePluginRunner();
+  await expect(runUnkillable(program, run)).rejects.toThrow('gone');
+  await expect(runUnkillable(program, run)).rejects.toThrow(/^SIGKILL has not ended process group \d+ of the same call$/);
   writeFileSync(program, '#!/bin/sh\necho {}\n');
-  expect(await question(options, soon())).toMatchObject({ ended: 'exit', stdout: '{}\n' });
+  const options = { program, env: { PATH: process.env['PATH'] ?? '' }, input: '{}', timeoutMs: 60_000, maxOutputBytes: 1_000 };
+  expect(await run(options, soon())).toMatchObject({ ended: 'exit', stdout: '{}\n' });
+  endTracer();
 });
 
 it('the next daemon starts beside one that a daemon before it has left', async () => {
