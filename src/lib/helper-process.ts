@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from './errno.ts';
+import { statFields } from './proc-stat.ts';
 import { programPath } from './run-program.ts';
 import { spawnTurn } from './spawn-turn.ts';
 
@@ -81,9 +82,7 @@ export async function stopHelper(helper: HelperIdentity, graceMs = 2_000): Promi
 
 function startTicksOf(pid: number): string | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The command's name may hold spaces and parentheses: fields count from the last closing one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const fields = statFields(readFileSync(`/proc/${pid}/stat`, 'latin1'));
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH')) return undefined;

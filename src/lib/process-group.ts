@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { isErrno } from './errno.ts';
+import { statFields } from './proc-stat.ts';
 
 /** Sends a signal to all of a process group; one that is gone is fine. */
 export function killGroup(pgid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
@@ -20,11 +21,9 @@ export async function isGroupAlive(pgid: number): Promise<boolean> {
   return false;
 }
 
-/** The fields from `state` on; those before it end with the last parenthesis, since a command's name may hold any. */
 async function statOf(pid: string): Promise<readonly string[]> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return statFields(await readFile(`/proc/${pid}/stat`, 'latin1'));
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH')) return [];
     throw error;

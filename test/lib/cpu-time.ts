@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { statFields } from '../../src/lib/proc-stat.ts';
 
 /** CPU time, user and system, milliseconds. */
 export interface CpuTime {
@@ -13,8 +14,7 @@ const msPerTick = 10;
 
 /** CPU time of a process so far. Throws the system's error when there is none. */
 export function cpuTime(pid: number): CpuTime {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statFields(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   const [user, system, childrenUser, childrenSystem] = fields.slice(11, 15).map((ticks) => Number(ticks) * msPerTick);
   return { own: (user ?? 0) + (system ?? 0), children: (childrenUser ?? 0) + (childrenSystem ?? 0) };
 }

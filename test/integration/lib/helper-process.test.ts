@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { statFields } from '../../../src/lib/proc-stat.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { identify, isAlive, startHelper, stopHelper, type HelperIdentity } from '../../../src/lib/helper-process.ts';
 import { tempDir } from '../../lib/temp.ts';
@@ -133,10 +134,8 @@ function read(file: string): string {
   return readFileSync(file, 'utf8');
 }
 
-/** The fields of /proc/PID/stat from the third (state) on; proc(5). */
-function statOf(pid: number): string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+function statOf(pid: number): readonly string[] {
+  return statFields(readFileSync(`/proc/${pid}/stat`, 'latin1'));
 }
 
 function openFilesOf(pid: number): string[] {

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { statFields } from '../../../src/lib/proc-stat.ts';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
@@ -284,7 +285,7 @@ function hangingGroups(journal: string): ReadonlySet<number> {
   const [leader, ...members] = existsSync(`${journal}.pids`) ? readFileSync(`${journal}.pids`, 'utf8').split(' ') : [];
   const groups = [leader, ...members].map((pid) => {
     const stat = spawnSync('cat', [`/proc/${pid}/stat`], { encoding: 'utf8' }).stdout;
-    const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state, , group] = statFields(stat);
     return state !== 'Z' && group === leader ? Number(group) : 0;
   });
   return new Set(groups.filter((group) => group > 1));
