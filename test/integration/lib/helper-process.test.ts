@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { statFields } from '../../../src/lib/proc-stat.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { identify, isAlive, startHelper, stopHelper, type HelperIdentity } from '../../../src/lib/helper-process.ts';
+import { statFields } from '../../../src/lib/proc-stat.ts';
 import { tempDir } from '../../lib/temp.ts';
 import { waitFor } from '../../lib/wait.ts';
 

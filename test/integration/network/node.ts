@@ -3,11 +3,11 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { statFields } from '../../../src/lib/proc-stat.ts';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { silentLog } from '../../../src/lib/log.ts';
 import { randomId } from '../../../src/lib/ids.ts';
+import { statFields } from '../../../src/lib/proc-stat.ts';
 import { makeNetwork, type AttachRequest, type Network, type NetworkOptions } from '../../../src/network/network.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { podProcessesWith, processesWith } from '../../node/processes.ts';
