@@ -25,14 +25,7 @@ export function makeSharedLock(): SharedLock {
   async function share<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
     while (last) await abandonOnAbort(last, signal);
-    const running = Promise.try(work);
-    const ended = running.catch(() => undefined);
-    shared.add(ended);
-    try {
-      return await running;
-    } finally {
-      shared.delete(ended);
-    }
+    return heldIn(shared, Promise.try(work));
   }
 
   async function shareBehind<T>(work: () => Promise<T>, longestMs: number, signal: AbortSignal): Promise<T> {
@@ -48,14 +41,7 @@ export function makeSharedLock(): SharedLock {
   }
 
   async function alone<T>(work: () => Promise<T>): Promise<T> {
-    const turn = runAlone(work);
-    const ended = turn.catch(() => undefined);
-    asked.add(ended);
-    try {
-      return await turn;
-    } finally {
-      asked.delete(ended);
-    }
+    return heldIn(asked, runAlone(work));
   }
 
   async function runAlone<T>(work: () => Promise<T>): Promise<T> {
@@ -71,4 +57,15 @@ export function makeSharedLock(): SharedLock {
   }
 
   return { share, shareBehind, alone };
+}
+
+/** Keeps work in a set as long as it goes on, as a promise that does not fail. */
+async function heldIn<T>(set: Set<Promise<unknown>>, running: Promise<T>): Promise<T> {
+  const ended = running.catch(() => undefined);
+  set.add(ended);
+  try {
+    return await running;
+  } finally {
+    set.delete(ended);
+  }
 }

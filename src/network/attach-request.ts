@@ -36,7 +36,7 @@ export function checkRequest({ metadata, hostname, dns }: AttachRequest): void {
 
 const noDomain = 'is no domain name: labels of 1 to 63 letters, digits, "-" and "_", with dots between, 253 characters at most';
 
-/** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. Throws when that cannot be told. */
+/** The DNS that a guest gets: the pod's own if it has any, else what the network's result says. Throws for a name in it that DNS does not have. */
 export function chooseDns(pod: DnsConfig, network: DnsConfig): DnsConfig {
   if (pod.servers.length + pod.searches.length + pod.options.length > 0) return pod;
   for (const search of network.searches) if (!isSearchDomain(search)) throw new Error(`dns: "${search}" ${noDomain}`);

@@ -15,7 +15,10 @@ export function makePluginRunner(): typeof runPlugin {
     if (before && !(await before.isGone())) throw new Error(`SIGKILL has not ended process group ${before.pgid} of the same call`);
     stuck.delete(call);
     const run = await runPlugin(options, signal);
-    if (run.stuck) stuck.set(call, run.stuck);
+    if (run.stuck) {
+      for (const [other, { isGone }] of stuck) if (await isGone()) stuck.delete(other);
+      stuck.set(call, run.stuck);
+    }
     signal.throwIfAborted();
     return run;
   };
