@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { closeSync, fchmodSync, fstatSync, mkdirSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -5,6 +6,7 @@ import { confinedFile, confinedOutput, runConfined, type ConfinedOptions } from 
 import { isRunning } from '../../../lib/processes.ts';
 import { tempDir } from '../../../lib/temp.ts';
 import { waitFor } from '../../../lib/wait.ts';
+import { processesWith } from '../../../node/processes.ts';
 
 const user = { uid: 65_534, gid: 65_534 };
 const signal = AbortSignal.timeout(60_000);
@@ -134,8 +136,11 @@ describe('how it ends', () => {
 
   test('by an abort, with the signal’s reason', async () => {
     const controller = new AbortController();
-    const run = runConfined(['sleep', '60'], { user }, controller.signal);
-    setTimeout(() => controller.abort(new Error('enough')), 100);
+    const command = ['sleep', `60.${randomInt(1e9)}`];
+    const run = runConfined(command, { user }, controller.signal);
+    run.catch(() => undefined); // until it is looked at
+    await waitFor(() => processesWith([command.join(' ')]).length > 0, { timeoutMs: 20_000, what: 'program in its cell' });
+    controller.abort(new Error('enough'));
     await expect(run).rejects.toThrow('enough');
   });
 

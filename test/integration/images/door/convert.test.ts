@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ import { isErrno } from '../../../../src/lib/errno.ts';
 import { PullProblem, Refusal } from '../../../../src/images/failures.ts';
 import { foreignDisk, rawContent, soundForeign, streamWithFooter } from '../../../lib/foreign-disks.ts';
 import { tempDir } from '../../../lib/temp.ts';
+import { waitFor } from '../../../lib/wait.ts';
+import { processesWith } from '../../../node/processes.ts';
 
 const signal = AbortSignal.timeout(120_000);
 const user = { uid: 65_534, gid: 65_534 };
@@ -110,8 +113,12 @@ describe('no conversion', () => {
 
   test('after an abort; no file remains', async () => {
     const controller = new AbortController();
-    const run = convert(foreignDisk('vdi', ''), 'vdi', { qemuImg: program('sleep 60') }, controller.signal);
-    setTimeout(() => controller.abort(new Error('enough')), 300);
+    const hanging = `sleep 60.${randomInt(1e9)}`;
+    const qemuImg = program(hanging);
+    const run = convert(foreignDisk('vdi', ''), 'vdi', { qemuImg }, controller.signal);
+    run.catch(() => undefined); // until it is looked at
+    await waitFor(() => processesWith([hanging]).length > 0, { timeoutMs: 20_000, what: 'qemu-img' });
+    controller.abort(new Error('enough'));
     await expect(run).rejects.toThrow('enough');
   });
 
